@@ -1,0 +1,31 @@
+"""Shared by all tests: the reference folder, the number of threads."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Few threads: the tests' tensors are small, and other work may share the machine."""
+    import torch
+
+    torch.set_num_threads(int(os.environ.get("LGFA_TEST_THREADS", min(4, os.cpu_count() or 1))))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder of reference data beside the repository (or $LGFA_SHARED); skips where it is not."""
+    path = Path(os.environ.get("LGFA_SHARED", ROOT.parent / "shared"))
+    if not (path / "reference").is_dir():
+        pytest.skip(f"no reference data at {path}: put it there or set LGFA_SHARED")
+    return path
+
+
+@pytest.fixture(scope="session")
+def repo() -> Path:
+    """The repository's root."""
+    return ROOT
