@@ -1,0 +1,76 @@
+"""Writing files so that a reader never sees half of one."""
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import LGFAError
+
+# Reasons of an OSError that are the user's to mend; any other is a bug and keeps its traceback.
+REASONS = {
+    errno.EACCES: "there is no right to write there",
+    errno.EPERM: "there is no right to write there",
+    errno.EROFS: "the disk is read-only",
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.ENOTDIR: "a part of the path is a file",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.EISDIR: "a folder of this name is in the way",
+    errno.EEXIST: "a file is in the way",
+    errno.EINVAL: "the name is not allowed on this disk",
+}
+
+
+def explain(error: OSError) -> str | None:
+    """The reason in words, or None when the error is not one that a user can mend."""
+    return REASONS.get(error.errno) if error.errno is not None else None
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields a temporary path beside `path`; on success it takes `path`'s place as a whole.
+
+    The temporary name keeps the suffix, since encoders choose their format by it. Missing
+    folders are made. When the block raises, the temporary file goes and the old file stays;
+    a full disk, a missing right and their like become one LGFAError.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise LGFAError(f"cannot write {path}: a folder of this name is in the way.")
+    stem = path.name[: -len(path.suffix)] if path.suffix else path.name
+    tmp = path.parent / f".{stem[:80]}.{secrets.token_hex(4)}.tmp{path.suffix}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield tmp
+        _sync(tmp)
+        os.replace(tmp, path)
+        _sync(path.parent)
+    except OSError as error:
+        reason = explain(error)
+        if reason is None:
+            raise
+        raise LGFAError(f"cannot write {path}: {reason}.") from error
+    finally:
+        try:
+            tmp.unlink(missing_ok=True)
+        except OSError:
+            pass                    # the folder itself is unreachable, and was reported above
+
+
+def _sync(path: Path) -> None:
+    """Waits until a file or folder is on the disk; folders cannot be opened on Windows."""
+    if os.name == "nt" and path.is_dir():
+        return
+    # Windows flushes only what is open for writing.
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:         # a file system without fsync is not an error
+            raise
+    finally:
+        os.close(handle)

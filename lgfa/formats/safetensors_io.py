@@ -1,0 +1,122 @@
+"""Safetensors: the header checked before anything is allocated, written whole or not at all."""
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import LGFAError
+from ..files import atomic_path
+
+HEADER_LIMIT = 64 * 2**20       # bytes; real headers stay below one MiB
+VERSION = 1                     # of our own header
+
+SIZES = {                       # bytes of one element
+    "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "I16": 2, "U16": 2, "F16": 2,
+    "BF16": 2, "I32": 4, "U32": 4, "F32": 4, "I64": 8, "U64": 8, "F64": 8, "C64": 8,
+}
+
+
+def is_safetensors(head: bytes) -> bool:
+    """Whether a file's first 16 bytes are those of a safetensors file: a length, then JSON."""
+    return len(head) >= 9 and head[8:9] == b"{"
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """The header as a dict, every claim in it compared with the file's size."""
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > size - 8:
+            raise LGFAError(f"{path} is truncated or no safetensors file: its header claims "
+                            f"{length:,} bytes, the file has {size:,}; download it again.")
+        if length > HEADER_LIMIT:
+            raise LGFAError(f"{path} claims a header of {length:,} bytes; no real file does.")
+        try:
+            header = json.loads(file.read(length).decode("utf-8"))
+        except (UnicodeDecodeError, ValueError, RecursionError) as error:
+            raise LGFAError(f"{path} is no safetensors file: its header is not JSON.") from error
+    if not isinstance(header, dict):
+        raise LGFAError(f"{path} is no safetensors file: its header is not a table.")
+    _check_entries(header, size - 8 - length, path)
+    return header
+
+
+def _check_entries(header: dict[str, Any], data: int, path: Path) -> None:
+    """LGFAError unless every tensor lies within the file's data and has the size of its shape."""
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        try:
+            begin, end = (int(n) for n in entry["data_offsets"])
+            bits = prod(int(n) for n in entry["shape"]) * SIZES[entry["dtype"]]
+            fine = 0 <= begin <= end and bits == end - begin and min([0, *entry["shape"]]) == 0
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise LGFAError(f"{path} is damaged: no usable entry for {name[:80]!r}.") from error
+        if not fine:
+            raise LGFAError(f"{path} is damaged: {name[:80]!r} claims a size other than its "
+                            f"shape's.")
+        if end > data:
+            raise LGFAError(f"{path} is truncated: {name[:80]!r} should end at byte {end:,} of "
+                            f"the data, which has {data:,}; download it again.")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """{name: tensor}; for our own files {"lgfa": header, "state_dict": {name: tensor}}."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+    header = read_header(path)
+    try:
+        tensors = load_file(str(path))
+    except SafetensorError as error:
+        raise LGFAError(f"{path} is damaged: {error}.") from error
+    own = own_header(header, path)
+    return {"lgfa": own, "state_dict": tensors} if own is not None else tensors
+
+
+def own_header(header: Mapping[str, Any], path: Path) -> dict[str, Any] | None:
+    """Our own entry of a safetensors header, or None when the file is not ours."""
+    metadata = header.get("__metadata__")
+    text = metadata.get("lgfa") if isinstance(metadata, dict) else None
+    if text is None:
+        return None
+    try:
+        own = json.loads(text)
+        kind, version = own["kind"], own["version"]
+    except (TypeError, ValueError, KeyError, RecursionError) as error:
+        raise LGFAError(f"{path} is damaged: its own description is not readable.") from error
+    if not isinstance(kind, str) or not isinstance(version, int) or version > VERSION:
+        raise LGFAError(f"{path} was written by a newer version (its format is {version!r}, "
+                        f"this one reads up to {VERSION}): update the project.")
+    return own
+
+
+def write(
+    path: str | os.PathLike[str],
+    state_dict: Mapping[str, torch.Tensor],
+    header: dict[str, Any],                 # our own description, stored as metadata["lgfa"]
+    dtype: torch.dtype | None = None,       # store floating point as this; None = as they are
+) -> None:
+    """Writes tensors and description; refuses NaN and Inf, which nothing could use."""
+    from safetensors.torch import save_file
+    if Path(path).suffix != ".safetensors":
+        raise LGFAError(f"{path}: name the output .. .safetensors, the one format written.")
+    tensors = {}
+    for name, tensor in state_dict.items():
+        cast = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
+        # A copy of its own: safetensors refuses tensors that share memory.
+        tensors[name] = tensor.detach().to("cpu", cast, copy=True).contiguous()
+        if tensors[name].is_floating_point() and not bool(torch.isfinite(tensors[name]).all()):
+            raise LGFAError(f"cannot write {path}: {name} holds NaN or infinite numbers"
+                            + (f" as {cast}." if cast != tensor.dtype else "."))
+    try:
+        text = json.dumps(header, ensure_ascii=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise LGFAError(f"cannot write {path}: its description is not JSON ({error}).") from error
+    with atomic_path(path) as tmp:
+        save_file(tensors, str(tmp), {"lgfa": text})
