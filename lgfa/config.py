@@ -1,0 +1,321 @@
+"""Frozen settings, one dataclass per network: all that is needed to rebuild it without its file.
+
+Every field survives JSON (`asdict` out, `Config(**dict)` in): lists come back as tuples.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from .errors import LGFAError
+
+
+class _Frozen:
+    """Turns the lists that JSON gives back into tuples, so that equal settings compare equal."""
+
+    def __post_init__(self) -> None:
+        for item in fields(self):                                     # type: ignore[arg-type]
+            value = getattr(self, item.name)
+            if isinstance(value, list):
+                object.__setattr__(self, item.name, tuple(value))
+        self._check()
+
+    def _check(self) -> None:
+        """Raises LGFAError for settings that no network can have."""
+
+
+@dataclass(frozen=True)
+class GeneratorConfig(_Frozen):
+    """StyleGAN2, skip architecture (frames/stylegan2.py)."""
+
+    resolution: int                         # side of the square image in pixels, 8 to 1024
+    channels: tuple[int, ...]               # feature maps at 4, 8, 16, .. , resolution px
+    z_dim: int = 512                        # length of the input latent z
+    w_dim: int = 512                        # length of a style code w
+    mapping_layers: int = 8                 # fully connected layers from z to w
+    mapping_lr_multiplier: float = 0.01     # stored mapping weights are 1/this times the real ones
+    conv_clamp: float | None = None         # clamp activations to +-this (float16); None = never
+
+    @property
+    def num_layers(self) -> int:
+        """L, the number of style codes: 18 at 1024 px, 10 at 64 px."""
+        return 2 * (self.resolution.bit_length() - 1) - 2
+
+    def _check(self) -> None:
+        sizes = [2**k for k in range(3, 11)]
+        if self.resolution not in sizes:
+            raise LGFAError(f"generator resolution {self.resolution} is not supported: "
+                            f"use one of {', '.join(map(str, sizes))}.")
+        levels = self.resolution.bit_length() - 2
+        if len(self.channels) != levels:
+            raise LGFAError(f"a {self.resolution} px generator needs {levels} channel numbers "
+                            f"(4, 8, .. {self.resolution} px), not {len(self.channels)}.")
+
+    @classmethod
+    def rosinality(
+        cls,
+        resolution: int,                    # 8 .. 1024
+        channel_multiplier: int = 2,        # 2 = config-f, 1 = half the channels above 32 px
+        **others: Any,                      # further fields of GeneratorConfig
+    ) -> GeneratorConfig:
+        """Channel table of the rosinality layout: 512 up to 32 px, then 256 m, 128 m, .."""
+        sizes = [2**k for k in range(2, resolution.bit_length())]
+        table = tuple(512 if r <= 32 else 16384 // r * channel_multiplier for r in sizes)
+        return cls(resolution, table, **others)
+
+    @classmethod
+    def nvidia(
+        cls,
+        resolution: int,                    # 8 .. 1024
+        channel_base: int = 32768,          # channels times pixels of a side
+        channel_max: int = 512,             # no level has more
+        **others: Any,                      # further fields of GeneratorConfig
+    ) -> GeneratorConfig:
+        """Channel table of NVIDIA's networks: min(channel_base / r, channel_max) at r px."""
+        sizes = [2**k for k in range(2, resolution.bit_length())]
+        return cls(resolution, tuple(min(channel_base // r, channel_max) for r in sizes), **others)
+
+
+def _check_body(what: str, input_size: int, widths: tuple, units: tuple, least: int) -> None:
+    """An IR-SE body: one width for the stem and one per stage, each stage halving the map."""
+    if len(widths) != len(units) + 1 or len(units) < least:
+        raise LGFAError(f"{what} needs at least {least} stages and one width more than stages, "
+                        f"not {len(widths)} widths and {len(units)} unit counts.")
+    step = 2 ** len(units)
+    if input_size < step or input_size % step:
+        raise LGFAError(f"{what} with {len(units)} stages needs an input size that is "
+                        f"a multiple of {step}, not {input_size}.")
+
+
+@dataclass(frozen=True)
+class EncoderConfig(_Frozen):
+    """e4e: image to W+ (embed/e4e.py)."""
+
+    num_layers: int                         # L, style codes to predict
+    resolution: int                         # side of the images of its generator
+    input_size: int = 256                   # side to which images are resized
+    widths: tuple[int, ...] = (64, 64, 128, 256, 512)   # channels: stem, then the stages
+    units: tuple[int, ...] = (3, 4, 14, 3)  # residual blocks of each stage
+    w_dim: int = 512                        # length of a style code
+    coarse: int = 3                         # style indices below this read the coarsest map
+    middle: int = 7                         # .. below this the middle map, the rest the fine one
+    start_from_latent_avg: bool = True      # add latent_avg to the predicted codes
+    heads: str = "conv"                     # "conv" as in e4e; "linear" is small and fast
+    head_width: int = 64                    # channels that a "linear" head pools from a map
+
+    def _check(self) -> None:
+        _check_body("the encoder", self.input_size, self.widths, self.units, least=3)
+        coarsest = self.input_size // 2 ** len(self.units)
+        if self.heads not in ("conv", "linear"):
+            raise LGFAError(f"encoder heads {self.heads!r} do not exist: use 'conv' or 'linear'.")
+        if self.heads == "conv" and coarsest & (coarsest - 1):
+            raise LGFAError(f"convolutional encoder heads halve a map down to one pixel, which a "
+                            f"side of {coarsest} does not allow: use heads='linear' or an input "
+                            "size that is a power of two.")
+
+
+@dataclass(frozen=True)
+class IdentityConfig(_Frozen):
+    """IR-SE face recognition (embed/identity.py)."""
+
+    input_size: int = 112                   # side of the network's input
+    widths: tuple[int, ...] = (64, 64, 128, 256, 512)   # channels: stem, then the stages
+    units: tuple[int, ...] = (3, 4, 14, 3)  # residual blocks of each stage
+    embed_dim: int = 512                    # length of the embedding
+    dropout: float = 0.4                    # before the last linear layer, in training
+    crop: tuple[int, ...] | None = (35, 223, 32, 220)   # rows and columns of a 256 px image that
+    #                                         it looks at (from, to, from, to); None = all of it
+
+    def _check(self) -> None:
+        _check_body("the identity network", self.input_size, self.widths, self.units, least=1)
+
+
+@dataclass(frozen=True)
+class ClipConfig(_Frozen):
+    """open_clip's own description of a CLIP (embed/clip.py)."""
+
+    embed_dim: int                          # d, length of image and text embeddings
+    vision_cfg: dict[str, Any] = field(default_factory=dict)    # as in open_clip's model_cfg
+    text_cfg: dict[str, Any] = field(default_factory=dict)      # as in open_clip's model_cfg
+    mean: tuple[float, ...] = (0.48145466, 0.4578275, 0.40821073)    # of its images in 0..1
+    std: tuple[float, ...] = (0.26862954, 0.26130258, 0.27577711)    # of its images in 0..1
+    options: dict[str, Any] = field(default_factory=dict)       # rest of model_cfg: quick_gelu, ..
+
+    def _check(self) -> None:
+        # JSON turns tuples inside the dicts into lists; do it now, so that a copy compares equal.
+        for name in ("vision_cfg", "text_cfg", "options"):
+            value = getattr(self, name)
+            listed = {k: list(v) if isinstance(v, tuple) else v for k, v in value.items()}
+            object.__setattr__(self, name, listed)
+        if self.embed_dim < 1 or len(self.mean) != 3 or len(self.std) != 3:
+            raise LGFAError("a CLIP needs an embedding length and three numbers in mean and std.")
+
+
+@dataclass(frozen=True)
+class MotionConfig(_Frozen):
+    """The language-guided motion model (motion/model.py)."""
+
+    embed_dim: int = 512                    # d of its CLIP
+    num_layers: int = 18                    # L of its generator
+    w_dim: int = 512                        # length of a style code
+    hidden: int = 384                       # width of the recurrent state h
+    mapper_hidden: int = 1024               # width of the mappers' inner layers
+    mapper_depth: int = 3                   # linear layers of a mapper
+    schedule: str = "even"                  # step sizes r: "even", "authors" or "paper"
+    relative: bool = True                   # mappers read z(i) - z(1), so frame 1 is the still
+    code_norm: str = "scale"                # "scale" keeps a code's length, "pixel" erases it
+    leaky_slope: float = 0.1                # of the recurrent generator's leaky ReLU
+    bias: bool = True                       # the recurrent generator has biases; mappers always
+    visual: bool = True                     # z_v is added to z(1)
+    visual_mapper: bool = True              # H_v exists
+    final_activation: bool = False          # leaky ReLU after a mapper's last layer
+    shared_layers: bool = False             # one offset for all L layers
+    train_frames: int = 4                   # frames of a training clip
+    hidden_std: float = 0.1                 # standard deviation of h(1)
+    path_length: float = 0.6                # sum of the step sizes of a clip ("even")
+    resolution: int | None = None           # side of its generator's images; None = not known
+    start_at_still: bool = True             # subtract the first frame's offset from every frame's
+    clip: ClipConfig | None = None          # its own encoders E_v, E_t; None = they are lent
+
+    def __post_init__(self) -> None:
+        if isinstance(self.clip, dict):
+            object.__setattr__(self, "clip", ClipConfig(**self.clip))
+        super().__post_init__()
+
+    def _check(self) -> None:
+        choices = {"schedule": ("even", "authors", "paper"), "code_norm": ("scale", "pixel")}
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise LGFAError(f"motion {name} {getattr(self, name)!r} does not exist: "
+                                f"use {', '.join(known)}.")
+        for name in ("embed_dim", "num_layers", "w_dim", "hidden", "mapper_hidden",
+                     "mapper_depth", "train_frames"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise LGFAError(f"motion {name} must be a whole number from 1, not {value!r}.")
+        if self.clip is not None and self.clip.embed_dim != self.embed_dim:
+            raise LGFAError(f"the motion model reads codes of length {self.embed_dim}, but its "
+                            f"CLIP makes embeddings of length {self.clip.embed_dim}.")
+
+    @classmethod
+    def authors(
+        cls,
+        **others: Any,                      # further fields of MotionConfig
+    ) -> MotionConfig:
+        """The published training code: RN50's 1024 numbers, pixel-norm mappers, own schedule.
+
+        Its H_t answers a zero code with its biases' output, so frame 1 is w_s + H_t(0).
+        """
+        return cls(**{
+            "embed_dim": 1024, "schedule": "authors", "relative": True, "code_norm": "pixel",
+            "leaky_slope": 0.01, "hidden_std": 0.01, "final_activation": True,
+            "start_at_still": False, **others,
+        })
+
+    @classmethod
+    def paper(
+        cls,
+        **others: Any,                      # further fields of MotionConfig
+    ) -> MotionConfig:
+        """Section III to the letter: absolute codes, so that dw(1) = H_t(z(1)) is not zero.
+
+        The paper does not describe its mappers: they are the authors'.
+        """
+        return cls(**{
+            "schedule": "paper", "relative": False, "code_norm": "pixel", "leaky_slope": 0.1,
+            "bias": False, "hidden_std": 0.1, "final_activation": True, "start_at_still": False,
+            **others,
+        })
+
+
+@dataclass(frozen=True)
+class PerceptualConfig(_Frozen):
+    """LPIPS over a trunk of ours or torchvision's (embed/perceptual.py)."""
+
+    net: str = "alex"                       # trunk: "alex", "vgg" or "squeeze"
+    weighted: bool = False                  # the lpips package's channel weights, which were
+    #                                         fitted to ImageNet trunks; False = all channels alike
+    input_size: int | None = None           # side to which images are resized; None = as they come
+
+    def _check(self) -> None:
+        if self.net not in ("alex", "vgg", "squeeze"):
+            raise LGFAError(f"perceptual trunk {self.net!r} does not exist: "
+                            "use alex, vgg or squeeze.")
+        if self.input_size is not None and self.input_size < 32:
+            raise LGFAError(f"perceptual input size {self.input_size} is too small: "
+                            "use at least 32.")
+
+
+@dataclass(frozen=True)
+class TrainConfig(_Frozen):
+    """Settings of trainer.py; the defaults are the paper's (III-E, IV-A) and its authors'."""
+
+    iterations: int = 2000                  # steps in all
+    batch: int = 4                          # clips a step, over all ranks together
+    frames: int = 4                         # T, frames of a training clip
+    seed: int = 0                           # of every random draw of the training
+    # rates of Adam, betas (0, 0.999), constant
+    clip_rate: float = 1e-5                 # E_v and E_t; 0 = frozen
+    motion_rate: float = 1e-3               # recurrent motion generator
+    mapper_rate: float = 1e-3               # H_v and H_t
+    grad_clip: float = 0.0                  # largest norm of the whole gradient; 0 = any
+    ema_decay: float = 0.0                  # of the averaged weights that are exported; 0 = off
+    # loss
+    w_reg: float = 1.0                      # weight of || w(i) - w_s ||^2
+    path_reg: float = 1.0                   # weight of the smoothness of the path
+    path_order: int = 2                     # 2 = second difference, 1 = first, 0 = no such term
+    cont: float = 0.5                       # weight of the sentence term
+    cont_form: str = "contrastive"          # or "pairwise": pull pairs together only (ablation)
+    tau: float = 0.07                       # temperature of the contrastive term
+    lpips: float = 1.0                      # weight of the perceptual distance to the still
+    lpips_frames: tuple[str, ...] = ("first", "last")   # which: "first", "last", "random"
+    identity: float = 0.0                   # weight of the identity distance, last frame to still
+    latent_units: str = "auto"              # w_reg and path_reg of offsets in "raw" W units or in
+    #                                         "std": divided by W's standard deviation per
+    #                                         dimension; "auto" = "std" if the motion model has
+    #                                         a latent_scale of its own, else "raw"
+    augment: tuple[str, ...] = ()           # before the loss CLIP: "shift", "crop", "colour",
+    #                                         "noise"
+    augment_views: int = 1                  # augmented copies of a frame, embeddings averaged
+    # cost
+    precision: str = "fp32"                 # of the frozen networks: "fp32", "bf16", "fp16"
+    render_chunk: int = 0                   # frames kept in memory for the gradient; the rest is
+    #                                         rendered twice; 0 = all, rendered once
+    # output
+    save_every: int = 200                   # steps between checkpoints; 0 = only the last
+    keep: int = 2                           # checkpoints kept
+    sample_every: int = 200                 # steps between sample strips; 0 = none
+    sample_rows: int = 4                    # clips in a strip
+    sample_frames: int = 8                  # frames of each
+
+    #: settings that may differ when a training goes on: they touch no number of it
+    FREE = ("iterations", "save_every", "keep", "sample_every", "sample_rows", "sample_frames")
+
+    def _check(self) -> None:
+        for name in ("iterations", "batch", "frames", "keep", "augment_views", "sample_rows",
+                     "sample_frames"):
+            self._need(name, getattr(self, name) >= 1, "at least 1")
+        for name in ("clip_rate", "motion_rate", "mapper_rate", "grad_clip", "w_reg", "path_reg",
+                     "cont", "lpips", "identity", "save_every", "sample_every", "render_chunk"):
+            self._need(name, 0 <= getattr(self, name) < float("inf"), "0 or a positive number")
+        self._need("tau", self.tau > 0, "above 0")
+        self._need("ema_decay", 0 <= self.ema_decay < 1, "0 or more and below 1")
+        self._need("path_order", self.path_order in (0, 1, 2), "0, 1 or 2")
+        self._choice("cont_form", ("contrastive", "pairwise"))
+        self._choice("latent_units", ("auto", "raw", "std"))
+        self._choice("precision", ("fp32", "bf16", "fp16"))
+        self._choice("lpips_frames", ("first", "last", "random"))
+        self._choice("augment", ("shift", "crop", "colour", "noise"))
+        self._need("frames", self.frames >= 2, "at least 2: a motion needs two frames")
+        if self.cont and self.cont_form == "contrastive":
+            self._need("batch", self.batch >= 2, "at least 2: a contrast needs two sentences")
+
+    def _choice(self, name: str, choices: tuple[str, ...]) -> None:
+        value = getattr(self, name)
+        for one in value if isinstance(value, tuple) else (value,):
+            self._need(name, one in choices, " or ".join(map(repr, choices)))
+
+    def _need(self, name: str, fine: bool, rule: str) -> None:
+        if not fine:
+            raise LGFAError(f"the training setting {name} is {getattr(self, name)!r}: "
+                            f"it must be {rule}.")
