@@ -18,6 +18,7 @@ from ..ops import (
     at_least_float32,
     equalized_linear,
     modulated_conv2d,
+    modulated_rgb,
     no_autocast,
     pixel_norm,
     scaled_leaky_relu,
@@ -146,7 +147,7 @@ class ToRGB(nn.Module):
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         with no_autocast(x):
             style = self.affine(at_least_float32(w))
-        y = modulated_conv2d(x, self.weight, style, self.bias[:, None, None], demodulate=False)
+        y = modulated_rgb(x, self.weight, style, self.bias)
         return y if self.conv_clamp is None else y.clamp(-self.conv_clamp, self.conv_clamp)
 
 
