@@ -76,15 +76,22 @@ class GeneratorConfig(_Frozen):
         return cls(resolution, tuple(min(channel_base // r, channel_max) for r in sizes), **others)
 
 
-def _check_body(what: str, input_size: int, widths: tuple, units: tuple, least: int) -> None:
+def _check_body(
+    what: str,                              # the network in words
+    input_size: int,
+    widths: tuple[int, ...],
+    units: tuple[int, ...],
+    stem_stride: int,
+    least: int,                             # stages
+) -> None:
     """An IR-SE body: one width for the stem and one per stage, each stage halving the map."""
     if len(widths) != len(units) + 1 or len(units) < least:
         raise LGFAError(f"{what} needs at least {least} stages and one width more than stages, "
                         f"not {len(widths)} widths and {len(units)} unit counts.")
-    step = 2 ** len(units)
-    if input_size < step or input_size % step:
-        raise LGFAError(f"{what} with {len(units)} stages needs an input size that is "
-                        f"a multiple of {step}, not {input_size}.")
+    step = stem_stride * 2 ** len(units)
+    if stem_stride not in (1, 2) or input_size < step or input_size % step:
+        raise LGFAError(f"{what} with {len(units)} stages and stem stride {stem_stride} (1 or 2) "
+                        f"needs an input size that is a multiple of {step}, not {input_size}.")
 
 
 @dataclass(frozen=True)
@@ -102,10 +109,20 @@ class EncoderConfig(_Frozen):
     start_from_latent_avg: bool = True      # add latent_avg to the predicted codes
     heads: str = "conv"                     # "conv" as in e4e; "linear" is small and fast
     head_width: int = 64                    # channels that a "linear" head pools from a map
+    stem_stride: int = 1                    # 2 = every map half as large, much faster
+
+    @property
+    def coarsest_size(self) -> int:
+        """Side of the last stage's map: 16 for e4e; the two maps above are 2 and 4 times it."""
+        return self.input_size // (self.stem_stride * 2 ** len(self.units))
+
+    def level(self, index: int) -> int:
+        """The map that a style index reads: 0 coarse, 1 middle, 2 fine."""
+        return int(index >= self.coarse) + int(index >= self.middle)
 
     def _check(self) -> None:
-        _check_body("the encoder", self.input_size, self.widths, self.units, least=3)
-        coarsest = self.input_size // 2 ** len(self.units)
+        _check_body("the encoder", self.input_size, self.widths, self.units, self.stem_stride, 3)
+        coarsest = self.coarsest_size
         if self.heads not in ("conv", "linear"):
             raise LGFAError(f"encoder heads {self.heads!r} do not exist: use 'conv' or 'linear'.")
         if self.heads == "conv" and coarsest & (coarsest - 1):
@@ -125,9 +142,16 @@ class IdentityConfig(_Frozen):
     dropout: float = 0.4                    # before the last linear layer, in training
     crop: tuple[int, ...] | None = (35, 223, 32, 220)   # rows and columns of a 256 px image that
     #                                         it looks at (from, to, from, to); None = all of it
+    stem_stride: int = 1                    # 2 = half the resolution throughout, much faster
+
+    @property
+    def last_size(self) -> int:
+        """Side of the last stage's map: 7 for IR-SE50."""
+        return self.input_size // (self.stem_stride * 2 ** len(self.units))
 
     def _check(self) -> None:
-        _check_body("the identity network", self.input_size, self.widths, self.units, least=1)
+        _check_body("the identity network", self.input_size, self.widths, self.units,
+                    self.stem_stride, 1)
 
 
 @dataclass(frozen=True)
@@ -175,12 +199,6 @@ class MotionConfig(_Frozen):
     path_length: float = 0.6                # sum of the step sizes of a clip ("even")
     resolution: int | None = None           # side of its generator's images; None = not known
     start_at_still: bool = True             # subtract the first frame's offset from every frame's
-    clip: ClipConfig | None = None          # its own encoders E_v, E_t; None = they are lent
-
-    def __post_init__(self) -> None:
-        if isinstance(self.clip, dict):
-            object.__setattr__(self, "clip", ClipConfig(**self.clip))
-        super().__post_init__()
 
     def _check(self) -> None:
         choices = {"schedule": ("even", "authors", "paper"), "code_norm": ("scale", "pixel")}
@@ -193,9 +211,6 @@ class MotionConfig(_Frozen):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise LGFAError(f"motion {name} must be a whole number from 1, not {value!r}.")
-        if self.clip is not None and self.clip.embed_dim != self.embed_dim:
-            raise LGFAError(f"the motion model reads codes of length {self.embed_dim}, but its "
-                            f"CLIP makes embeddings of length {self.clip.embed_dim}.")
 
     @classmethod
     def authors(
@@ -288,8 +303,9 @@ class TrainConfig(_Frozen):
     sample_rows: int = 4                    # clips in a strip
     sample_frames: int = 8                  # frames of each
 
-    #: settings that may differ when a training goes on: they touch no number of it
-    FREE = ("iterations", "save_every", "keep", "sample_every", "sample_rows", "sample_frames")
+    #: settings that may differ when a training goes on: they do not change what is learned
+    FREE = ("iterations", "render_chunk", "save_every", "keep", "sample_every", "sample_rows",
+            "sample_frames")
 
     def _check(self) -> None:
         for name in ("iterations", "batch", "frames", "keep", "augment_views", "sample_rows",
@@ -319,3 +335,14 @@ class TrainConfig(_Frozen):
         if not fine:
             raise LGFAError(f"the training setting {name} is {getattr(self, name)!r}: "
                             f"it must be {rule}.")
+
+
+@dataclass(frozen=True)
+class AttributesConfig(_Frozen):
+    """What a toon face shows (toon/attributes.py); for measuring only."""
+
+    input_size: int = 64                    # side to which pictures are brought
+    widths: tuple[int, ...] = (24, 40, 72, 120)     # channels, one halving each
+    features: int = 192                     # length of the feature vector
+    expressions: int = 14                   # named expressions
+    parameters: int = 37                    # columns of the parameter table

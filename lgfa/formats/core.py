@@ -20,7 +20,8 @@ from .. import build
 from ..errors import LGFAError
 from . import safetensors_io
 
-STAGES = ("generator", "encoder", "motion", "foreign")      # modules that export FORMATS
+# The modules that export FORMATS.
+STAGES = ("generator", "encoder", "clip", "motion", "perceptual", "foreign")
 
 
 @dataclass(frozen=True)
@@ -100,16 +101,27 @@ def all_formats() -> list[Format]:
     return formats
 
 
+def candidates(tree: Any) -> list[Format]:
+    """Every format that a tree has, one for each network in it: an e4e file holds two."""
+    found: dict[str, Format] = {}
+    for form in all_formats():
+        if form.kind not in found and _matches(form, tree):
+            found[form.kind] = form
+    return list(found.values())
+
+
 def recognise(tree: Any, kind: str | None = None) -> Format:
     """The format of a tree, by its content; with `kind`, the format that holds such a network.
 
     Raises LGFAError that names both sides when the tree holds another kind of network, and
     lists what it holds and the known formats when nothing matches.
     """
-    found = [f for f in all_formats() if _matches(f, tree)]
+    found = candidates(tree)
     fitting = [f for f in found if kind is None or f.kind == kind]
     if fitting:
         return fitting[0]
+    if found and found[0].refuse is not None:
+        raise LGFAError(found[0].refuse)
     if found:
         raise LGFAError(f"this is {article(found[0].name)} with "
                         f"{article(what(found[0].kind))}, but {article(what(kind))} is needed.")
