@@ -11,11 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .. import unpickle
 from ..config import GeneratorConfig
 from ..errors import LGFAError
-from ..frames.stylegan2 import Generator
+from ..frames import stylegan2
 from ..ops import fir_kernel
-from .core import Format
+from .core import Format, copy_strict
 
 # --- rosinality/stylegan2-pytorch -----------------------------------------------------------
 
@@ -136,8 +137,7 @@ def nvidia_names(config: GeneratorConfig) -> dict[str, str]:
 def nvidia_generator(tree: Any) -> Mapping[str, Any] | None:
     """The generator of a network pickle, the averaged one if there are two; None if no such."""
     for node in (tree.get("G_ema"), tree.get("G"), tree) if isinstance(tree, Mapping) else ():
-        if isinstance(node, Mapping) and "class_name" in node \
-                and {"mapping", "synthesis"} <= set(_parts(node)):
+        if unpickle.is_network(node) and {"mapping", "synthesis"} <= set(_parts(node)):
             return node
     return None
 
@@ -151,7 +151,7 @@ def convert_nvidia(tree: Any) -> tuple[GeneratorConfig, dict[str, Tensor]]:
     """Settings and weights of a skip generator without classes; refuses others by name."""
     node = nvidia_generator(tree)
     synthesis = _parts(node)["synthesis"]
-    weights = flatten(node)
+    weights = unpickle.weights(node)
     first, blocks = _parts(_parts(node)["mapping"])["fc0"], _parts(synthesis)
     sides = sorted(int(name[1:]) for name in blocks if name[1:].isdigit())
     layer = _parts(blocks[f"b{sides[-1]}"])["conv1"]["state"]
@@ -173,17 +173,6 @@ def convert_nvidia(tree: Any) -> tuple[GeneratorConfig, dict[str, Tensor]]:
         _check_filter(name, kernel * 4)                 # stored with a sum of 1
     state = {names.get(k, k): v for k, v in weights.items() if k not in filters}
     return config, _finish(config, state)
-
-
-def flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, Tensor]:
-    """State dict of a pickled module: its parameters, buffers and those of its parts."""
-    state = node["state"]
-    out = {}
-    for group in ("_parameters", "_buffers"):
-        out |= {prefix + k: v for k, v in state.get(group, {}).items() if v is not None}
-    for name, part in _parts(node).items():
-        out |= flatten(part, f"{prefix}{name}.")
-    return out
 
 
 def _parts(node: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -227,7 +216,7 @@ def _stylegan3(tree: Any) -> bool:
 def _finish(config: GeneratorConfig, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Drops axes of length 1 that we do not have, and measures latent_avg when it is missing."""
     with torch.device("meta"):
-        wanted = Generator(config).state_dict()
+        wanted = stylegan2.Generator(config).state_dict()
     for name, tensor in state.items():
         shape = wanted[name].shape if name in wanted else tensor.shape
         if [n for n in tensor.shape if n != 1] == [n for n in shape if n != 1]:
@@ -244,11 +233,8 @@ def mean_latent(
     seed: int = 0,
 ) -> Tensor:
     """Mean of w over sampled z, for files that do not hold it. -> [w_dim]"""
-    from ..frames.stylegan2 import Mapping as Network
-    from .core import copy_strict
-
     with torch.random.fork_rng(devices=[]):
-        network = Network(config)
+        network = stylegan2.Mapping(config)
     weights = {name[len("mapping."):]: value for name, value in state.items()
                if name.startswith("mapping.")}
     copy_strict(network, weights | {"latent_avg": network.latent_avg}, "mapping network")

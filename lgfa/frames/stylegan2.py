@@ -25,6 +25,9 @@ from ..ops import (
     upsample2,
 )
 
+# Stored maps; a new map for each sample; one new map for the whole batch; none at all.
+NOISE = ("const", "random", "shared", "none")
+
 
 class EqualizedLinear(nn.Module):
     """Linear layer with run-time weight scaling. [.., I] -> [.., O]"""
@@ -110,7 +113,7 @@ class StyledConv(nn.Module):
         self,
         x: Tensor,                      # [B, I, H, W]
         w: Tensor,                      # [B, w_dim]
-        noise: str = "const",           # "const", "random" or "none"
+        noise: str = "const",           # one of NOISE
         generator: torch.Generator | None = None,   # of the random noise, on w's device
     ) -> Tensor:
         with no_autocast(x):
@@ -125,7 +128,8 @@ class StyledConv(nn.Module):
     def _noise(self, style: Tensor, noise: str, generator: torch.Generator | None) -> Tensor:
         if noise == "const":
             return self.noise.to(style)                     # [R, R], the same for all samples
-        return torch.randn((style.shape[0], 1, *self.noise.shape), generator=generator,
+        maps = 1 if noise == "shared" else style.shape[0]
+        return torch.randn((maps, 1, *self.noise.shape), generator=generator,
                            device=style.device, dtype=style.dtype)
 
 
@@ -176,10 +180,11 @@ class Synthesis(nn.Module):
     def forward(
         self,
         w: Tensor,                      # [B, L, w_dim]
-        noise: str = "const",           # "const" (stored maps), "random" or "none"
+        noise: str = "const",           # one of NOISE
         generator: torch.Generator | None = None,   # of the random noise, on w's device
     ) -> Tensor:
-        self._check(w, noise)
+        self.check(w, noise)
+        w = w.contiguous()              # strides would change the rounding, and so the bits
         x = self.const.to(w).expand(w.shape[0], -1, -1, -1)
         if _channels_last(x):
             x = x.contiguous(memory_format=torch.channels_last)
@@ -193,12 +198,13 @@ class Synthesis(nn.Module):
             image = upsample2(image) + to_rgb(x, w[:, 2 * level + 1])
         return image.to(w.dtype)
 
-    def _check(self, w: Tensor, noise: str) -> None:
+    def check(self, w: Tensor, noise: str = "const") -> None:
+        """Raises LGFAError for codes of another generator and for unknown noise."""
         if w.ndim != 3 or w.shape[1:] != (self.num_layers, self.w_dim):
             raise LGFAError(f"this {self.resolution} px generator takes codes [batch, "
                             f"{self.num_layers}, {self.w_dim}], not {list(w.shape)}.")
-        if noise not in ("const", "random", "none"):
-            raise LGFAError(f"unknown noise {noise!r}: use const, random or none.")
+        if noise not in NOISE:
+            raise LGFAError(f"unknown noise {noise!r}: use one of {', '.join(NOISE)}.")
 
 
 def _channels_last(x: Tensor) -> bool:
