@@ -41,7 +41,7 @@ KINDS = {
                  (("config", "config:ClipConfig"),)),
     "motion": Kind("motion model", "motion.model:MotionModel",
                    (("config", "config:MotionConfig"), ("clip_config", "config:ClipConfig"))),
-    "perceptual": Kind("perceptual trunk", "toon.perceptual:Perceptual",
+    "perceptual": Kind("perceptual trunk", "embed.perceptual:Perceptual",
                        (("config", "config:PerceptualConfig"),)),
     "attributes": Kind("attribute network", "toon.attributes:Attributes",
                        (("config", "config:AttributesConfig"),)),
@@ -107,18 +107,27 @@ def configs(kind: str, plain: Mapping[str, Any]) -> tuple[Any, ...]:
 def network(kind: str, config: Any, shapes: Mapping[str, tuple[int, ...]] | None = None):
     """A new network of a kind; `config` is its settings, or a tuple of them.
 
-    With `shapes` (names and shapes of the weights to come) the network is first built without
-    memory and compared, so that a file cannot make us allocate more than it holds. The global
-    random state is left as it was.
+    With `shapes` (names and shapes of the weights to come) these are compared before memory is
+    taken. The global random state is left as it was.
     """
-    configs = config if isinstance(config, tuple) else (config,)
-    cls = named(KINDS[kind].network)
+    if shapes is not None:
+        check(kind, config, shapes)
     with torch.random.fork_rng(devices=[]):
-        if shapes is not None:
-            with torch.device("meta"):
-                sketch = cls(*configs).state_dict()
-            compare({k: tuple(v.shape) for k, v in sketch.items()}, shapes, KINDS[kind].what)
-        return cls(*configs)
+        return named(KINDS[kind].network)(*_tuple(config))
+
+
+def check(kind: str, config: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """LGFAError unless weights of these names and shapes fit the network; takes no memory.
+
+    Thus a file cannot make us allocate more than it holds.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        sketch = named(KINDS[kind].network)(*_tuple(config)).state_dict()
+    compare({k: tuple(v.shape) for k, v in sketch.items()}, shapes, KINDS[kind].what)
+
+
+def _tuple(config: Any) -> tuple[Any, ...]:
+    return config if isinstance(config, tuple) else (config,)
 
 
 def compare(

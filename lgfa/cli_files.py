@@ -1,0 +1,197 @@
+"""The commands about files: inspect, convert, models."""
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from .errors import LGFAError
+
+PARTS = {"encoder": "encoder", "decoder": "generator"}      # --part -> kind of network
+
+
+def add_parsers(subparsers: Any) -> None:
+    """Adds the three commands; each sets `handler`, a function of the parsed arguments."""
+    parser = subparsers.add_parser(
+        "inspect", help="say what a checkpoint is",
+        description="Says what a checkpoint is: its format, network, settings and weights. "
+                    "Nothing stored in the file is run.")
+    parser.add_argument("file", help="any checkpoint, a domain (toon) or a known model's name")
+    parser.add_argument("--keys", action="store_true", help="list every weight with its shape")
+    parser.set_defaults(handler=inspect)
+
+    parser = subparsers.add_parser(
+        "convert", help="turn a checkpoint into .safetensors",
+        description="Converts a checkpoint into our .safetensors, which loads faster and carries "
+                    "its network's settings. Every key and shape is compared first.")
+    parser.add_argument("input", help="rosinality .pt, NVIDIA .pkl, e4e .pt, IR-SE50 .pth, the "
+                                      "authors' LGFA .pth, OpenAI CLIP .pt, or .safetensors")
+    parser.add_argument("output", help="where to write, .. .safetensors")
+    parser.add_argument("--part", choices=sorted(PARTS),
+                        help="which network of a file that holds two (e4e)")
+    parser.add_argument("--half", action="store_true", help="store float16: half the size")
+    parser.set_defaults(handler=convert)
+
+    parser = subparsers.add_parser(
+        "models", help="list the known public models, or download one",
+        description="Lists the known public models. `models download NAME` fetches one, goes on "
+                    "after an interruption and verifies it; nothing is ever downloaded unasked. "
+                    "Files go to $LGFA_HOME, or ~/.cache/lgfa.")
+    parser.add_argument("action", nargs="?", choices=["list", "download"], default="list",
+                        help="what to do (default: list)")
+    parser.add_argument("name", nargs="?", help="the model to download")
+    parser.set_defaults(handler=models)
+
+
+# ---- inspect
+
+def inspect(args: argparse.Namespace) -> None:
+    """Prints what a file is. LGFAError when it is nothing that we know or can use."""
+    from . import build, formats
+    from .formats import core
+
+    kinds = build.domain_kinds(args.file) if not Path(args.file).exists() else []
+    for path in [build.resolve(args.file, kind) for kind in kinds or [None]]:
+        try:
+            tree = formats.read(path)
+            found = core.candidates(tree)
+            if not found:
+                formats.recognise(tree)         # says what is known and what is there
+            print(path)
+            for form in found:
+                report(tree, form, several=len(found) > 1, keys=args.keys)
+        except LGFAError as error:
+            raise core.naming(error, path) from error
+
+
+def report(tree: Any, form: Any, several: bool = False, keys: bool = False) -> None:
+    """Prints one network of a file; LGFAError when it is broken or refused."""
+    from . import build
+    from .formats import core
+
+    config, weights = core.convert(tree, form)
+    # Built without memory: the comparison is the one that loading makes.
+    shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    build.check(form.kind, config, shapes)
+    core.check_finite(weights, core.what(form.kind))
+
+    part = next((p for p, kind in PARTS.items() if kind == form.kind), None)
+    row("format", form.name)
+    row("network", core.what(form.kind) + (f" (--part {part})" if several and part else ""))
+    for one in config if isinstance(config, tuple) else (config,):
+        row("settings", settings(one))
+    count = sum(tensor.numel() for tensor in weights.values())
+    size = sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
+    types = ", ".join(sorted({str(t.dtype).removeprefix("torch.") for t in weights.values()}))
+    row("weights", f"{count:,} numbers in {len(weights)} tensors, {types}, {size / 1e6:,.1f} MB")
+    if core.is_own(tree):
+        for key, value in (tree["lgfa"].get("info") or {}).items():
+            row("info", f"{key}: {value}")
+    if keys:
+        for name, tensor in weights.items():
+            print(f"    {name} {list(tensor.shape)}")
+
+
+def settings(config: Any) -> str:
+    """A network's settings in one line."""
+    return ", ".join(f"{key}={value}" for key, value in vars(config).items())
+
+
+def row(title: str, text: str) -> None:
+    """Prints one line of a report."""
+    print(f"  {title:<9} {text}")
+
+
+# ---- convert
+
+def convert(args: argparse.Namespace) -> None:
+    """Writes one network of a file as our safetensors."""
+    import torch
+
+    from . import build, formats
+    from .formats import core
+
+    source, target = build.resolve(args.input), Path(args.output)
+    if target.suffix != ".safetensors":
+        raise LGFAError(f"{target}: name the output .. .safetensors, the one format written.")
+    if target.exists() and source.exists() and os.path.samefile(source, target):
+        raise LGFAError("input and output are the same file: name another output.")
+    try:
+        tree = formats.read(source)
+        form = chosen(tree, args.part)
+        network = core.from_tree(tree, form)
+    except LGFAError as error:
+        raise core.naming(error, source) from error
+
+    before = tree["lgfa"].get("info") or {} if core.is_own(tree) else {}
+    info = {**before, "source": source.name, "source_format": form.name}
+    formats.save(target, network, info, torch.float16 if args.half else None)
+    print(f"{target}: {core.what(form.kind)}, {target.stat().st_size / 1e6:,.1f} MB")
+
+
+def chosen(tree: Any, part: str | None) -> Any:
+    """The format to convert by; LGFAError when a file holds two networks and none is named."""
+    from .formats import core
+
+    if part is not None:
+        return core.recognise(tree, PARTS[part])
+    found = [form for form in core.candidates(tree) if form.kind in PARTS.values()]
+    if len(found) > 1:
+        words = " or ".join(f"--part {p} ({core.what(kind)})" for p, kind in PARTS.items())
+        raise LGFAError(f"the file holds two networks: add {words}.")
+    return core.recognise(tree)
+
+
+# ---- models
+
+def models(args: argparse.Namespace) -> None:
+    """Prints the table, or downloads one model."""
+    from . import models as table
+
+    if args.action == "download":
+        if args.name is None:
+            raise LGFAError(f"say which model: {', '.join(table.MODELS)}.")
+        fetch(args.name)
+        return
+    if args.name is not None:
+        raise LGFAError(f"use `models download {args.name}` to fetch it.")
+    for name, model in table.MODELS.items():
+        path = table.folder() / model.file
+        print(f"{name}  [{'present' if path.is_file() else 'not downloaded'}]")
+        row("for", model.what)
+        row("format", model.format)
+        row("size", size_of(model))
+        row("licence", model.licence)
+        row("address", model.address)
+        row("sha256", model.sha256 if model.sha256 and len(model.sha256) == 64 else
+            f"begins with {model.sha256}" if model.sha256 else "unknown")
+    print(f"\nFiles go to {table.folder()} (set LGFA_HOME to change it); "
+          f"get one with `python -m lgfa models download NAME`.")
+
+
+def size_of(model: Any) -> str:
+    """A model's size in words."""
+    if model.size is not None:
+        return f"{model.size / 1e6:,.1f} MB"
+    return f"about {model.megabytes} MB" if model.megabytes else "unknown"
+
+
+def fetch(name: str) -> None:
+    """Downloads a model with a progress bar."""
+    from tqdm import tqdm
+
+    from . import models as table
+
+    model = table.known(name)
+    if table.is_present(name):
+        print(f"{table.folder() / model.file} is there already.")
+        return
+    print(f"{model.file}: licence {model.licence}")
+    with tqdm(total=model.size, unit="B", unit_scale=True, desc=model.file) as bar:
+        def progress(done: int, total: int | None) -> None:
+            bar.total = total or bar.total
+            bar.update(done - bar.n)
+
+        path = table.download(name, progress)
+    print(path)

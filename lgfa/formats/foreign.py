@@ -1,0 +1,77 @@
+"""Files that people are likely to try, and that hold nothing to use here: refused by name."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from .core import Format, is_own
+
+
+def _table(tree: Any, name: str | None = None) -> Mapping[Any, Any]:
+    """The tree, or the table under a name of it, when it is one; empty otherwise."""
+    node = tree if name is None else tree.get(name) if isinstance(tree, Mapping) else None
+    return node if isinstance(node, Mapping) and not is_own(tree) else {}
+
+
+def _has(table: Mapping[Any, Any], *prefixes: str) -> bool:
+    """Whether every prefix begins some key."""
+    return all(any(str(key).startswith(prefix) for key in table) for prefix in prefixes)
+
+
+def is_training(tree: Any) -> bool:
+    """A checkpoint of our own trainer."""
+    return "lgfa_training" in _table(tree)
+
+
+def is_discriminator(tree: Any) -> bool:
+    """A rosinality discriminator without its generator."""
+    return _has(_table(tree), "final_conv.", "final_linear.", "convs.")
+
+
+def is_styleclip_mapper(tree: Any) -> bool:
+    """StyleCLIP's mapper: {"state_dict": {"mapper.course_mapping..", "decoder.."}}."""
+    return _has(_table(tree, "state_dict"), "mapper.", "decoder.convs.") \
+        or _has(_table(tree, "state_dict"), "mapper.course_mapping")
+
+
+def is_restorer(tree: Any) -> bool:
+    """GFPGAN and its kin: {"params_ema": {"stylegan_decoder.."}}."""
+    return any(_has(_table(tree, name), "stylegan_decoder.") for name in ("params_ema", "params"))
+
+
+def is_diffusion(tree: Any) -> bool:
+    """A Stable Diffusion checkpoint."""
+    return _has(_table(tree), "model.diffusion_model.") \
+        or _has(_table(tree, "state_dict"), "model.diffusion_model.")
+
+
+def is_latents(tree: Any) -> bool:
+    """W+ codes [.., L, 512] of images: a table of equal rows, or one tensor."""
+    values = list(tree.values()) if isinstance(tree, Mapping) else [tree]
+    return bool(values) and all(isinstance(v, torch.Tensor) and v.ndim in (2, 3)
+                                and 4 <= v.shape[-2] <= 18 and v.shape[-1] == 512
+                                and v.shape == values[0].shape for v in values[:64])
+
+
+def _refused(name: str, kind: str, matches, why: str) -> Format:
+    return Format(name, kind, matches, refuse=f"this is {name}: {why}")
+
+
+# The kind is the one that a user most likely took the file for.
+FORMATS = [
+    _refused("a training checkpoint of this project", "motion", is_training,
+             "go on with it by `train --resume`; the finished network is the .safetensors file "
+             "in the training's folder."),
+    _refused("a StyleGAN2 discriminator", "generator", is_discriminator,
+             "give the file that holds the generator (g_ema)."),
+    _refused("a StyleCLIP mapper", "motion", is_styleclip_mapper,
+             "only the authors' LGFA checkpoints and our own can animate."),
+    _refused("a face restoration network (GFPGAN)", "generator", is_restorer,
+             "give a plain StyleGAN2 generator."),
+    _refused("a Stable Diffusion checkpoint", "generator", is_diffusion,
+             "give a StyleGAN2 generator."),
+    _refused("a file of latent codes", "generator", is_latents,
+             "it holds no network; give the network that made them."),
+]
