@@ -323,6 +323,9 @@ class TrainConfig(_Frozen):
         self._choice("lpips_frames", ("first", "last", "random"))
         self._choice("augment", ("shift", "crop", "colour", "noise"))
         self._need("frames", self.frames >= 2, "at least 2: a motion needs two frames")
+        if not any((self.w_reg, self.path_reg and self.path_order, self.cont,
+                    self.lpips and self.lpips_frames, self.identity)):
+            raise LGFAError("all losses have a weight of 0: there is nothing to learn.")
         if self.cont and self.cont_form == "contrastive":
             self._need("batch", self.batch >= 2, "at least 2: a contrast needs two sentences")
 
