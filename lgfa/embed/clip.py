@@ -189,7 +189,7 @@ def _build(config: ClipConfig) -> nn.Module:
     except (TypeError, ValueError, RuntimeError, AssertionError, ImportError, OSError) as error:
         reason = str(error).strip().splitlines()
         raise LGFAError("open_clip cannot build this CLIP: "
-                        f"{reason[0] if reason else type(error).__name__}.") from error
+                        f"{reason[0].rstrip(".") if reason else type(error).__name__}.") from error
 
 
 @lru_cache(maxsize=4)
