@@ -1,0 +1,224 @@
+"""The language-guided motion model: a still's code and a sentence -> a trajectory in W+.
+
+    z_v = E_v(x_v), z_t = E_t(x_t)          CLIP, trainable copies (paper eq. 1-2)
+    z(1..T) = M(z_t + z_v)                  recurrent.py (eq. 3-5); z_v detached in the sum
+    w_s = w_inv + H_v(z_v)                  content code (eq. 6)
+    w(i) = w_s + H_t(z(i))                  frames' codes (eq. 7)
+
+With a sampled still that nobody shows to E_v there is no z_v: z(1) = z_t and w_s = w_inv.
+"""
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..config import ClipConfig, MotionConfig
+from ..embed.clip import CLIP
+from ..errors import LGFAError
+from ..trajectory.mappers import Mapper
+from .recurrent import RecurrentMotion
+
+CHUNK = 256             # frames that pass the motion mapper at once when nothing is learned
+
+
+class MotionModel(nn.Module):
+    """E_v and E_t (optional), M, H_v (optional) and H_t."""
+
+    def __init__(
+        self,
+        config: MotionConfig,                       # sizes and choices
+        clip_config: ClipConfig | None = None,      # its own encoders; None = they are lent
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.clip_config = clip_config
+        self.encoder: CLIP | None = None
+        if clip_config is not None:
+            _check_embed(config, clip_config.embed_dim)
+            self.encoder = CLIP(clip_config)
+            self.encoder.fixed_statistics = True    # four images are no batch statistics
+        self.rnn = RecurrentMotion(config)
+        self.v_mapper = Mapper(config) if config.visual_mapper else None
+        self.t_mapper = Mapper(config)
+
+        # Turns the mappers' output into W units; the root of W's covariance keeps the offsets
+        # in the span in which the generator was trained.
+        self.register_buffer("latent_scale", torch.eye(config.w_dim))
+        if not self.latent_scale.is_meta:
+            self.calibrate(self._unit_inputs())
+
+    # ---- preparation
+
+    def adopt(self, clip: CLIP) -> None:
+        """Makes a trainable copy of `clip` the model's own encoders."""
+        _check_embed(self.config, clip.embed_dim)
+        self.encoder = clip.trainable_copy()
+        self.clip_config = clip.config
+
+    @torch.no_grad()
+    def calibrate(self, z1: Tensor) -> None:
+        """Sets H_t's gain (code_norm "scale") so that the last code of a training clip has unit
+        rms; z1 [N, d] are typical first codes: z_t + z_v, or z_t alone.  For fresh models."""
+        last = self.rnn(z1, self.config.train_frames, seed=0, training=True)[:, -1]
+        self.t_mapper.set_code_rms(last.square().mean().sqrt().item())
+
+    @torch.no_grad()
+    def set_latent_scale(self, w: Tensor) -> None:
+        """latent_scale := square root of the covariance of the style codes w [N, w_dim]."""
+        if w.ndim != 2 or w.shape[1] != self.config.w_dim or w.shape[0] < 2:
+            raise LGFAError(f"the latent scale needs style codes [N, {self.config.w_dim}] with N "
+                            f"of at least 2, not {list(w.shape)}.")
+        values, vectors = torch.linalg.eigh(torch.cov(w.double().cpu().T).reshape([w.shape[1]] * 2))
+        root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+        self.latent_scale.copy_(root)
+
+    @property
+    def latent_unit(self) -> Tensor:
+        """Spread of each number of a style code [w_dim]; ones before `set_latent_scale`."""
+        return self.latent_scale.square().sum(dim=0).sqrt()
+
+    # ---- the four stages
+
+    def encode_text(
+        self,
+        texts: str | Sequence[str] | Tensor,    # sentences, or their tokens [B, context]
+        clip: CLIP | None = None,               # encoders to borrow when the model has none
+    ) -> Tensor:
+        """z_t [B, d], unit vectors."""
+        encoder = self._encoder(clip)
+        if isinstance(texts, Tensor):
+            return encoder.encode_tokens(texts)
+        return encoder.encode_text([texts] if isinstance(texts, str) else texts)
+
+    def encode_image(self, x: Tensor | None, clip: CLIP | None = None) -> Tensor | None:
+        """z_v [B, d] of images x [B, 3, H, W] in -1..1; None without images, or when neither
+        z(1) nor H_v would look at it."""
+        if x is None or not (self.config.visual or self.config.visual_mapper):
+            return None
+        return self._encoder(clip).encode_image(x)
+
+    def first_code(self, z_t: Tensor, z_v: Tensor | None = None) -> Tensor:
+        """z(1) [B, d]: z_t + z_v, without z_v's gradient; z_t alone without an image."""
+        if z_v is None or not self.config.visual:
+            return z_t
+        return z_t + z_v.detach().to(z_t)
+
+    def offsets(self, codes: Tensor) -> Tensor:
+        """Motion codes [B, T, d] -> dw [B, T, L, w_dim] in W units.  With start_at_still the
+        first frame's offset is taken from every frame's, so that frame 1 is exactly zero."""
+        if torch.is_grad_enabled():
+            dw = self.t_mapper(codes, self.latent_scale)
+        else:
+            parts = codes.split(CHUNK, dim=1)       # long clips: the inner layers need memory
+            dw = torch.cat([self.t_mapper(part, self.latent_scale) for part in parts], dim=1)
+        return dw - dw[:, :1] if self.config.start_at_still else dw
+
+    def content(
+        self,
+        w_inv: Tensor,                  # [B, L, w_dim] of e4e, or of the mapping network
+        x: Tensor | None = None,        # the stills [B, 3, H, W], -1..1
+        clip: CLIP | None = None,       # encoders to borrow when the model has none
+        z_v: Tensor | None = None,      # E_v(x) where it is known already
+    ) -> Tensor:
+        """w_s [B, L, w_dim] = w_inv + H_v(E_v(x)); w_inv without an image or without H_v."""
+        w_inv = self._check_latent(w_inv)
+        if self.v_mapper is None or (x is None and z_v is None):
+            return w_inv
+        z_v = self.encode_image(x, clip) if z_v is None else z_v
+        return w_inv + self.v_mapper(z_v, self.latent_scale).to(w_inv)
+
+    # ---- together
+
+    def trajectory(
+        self,
+        w_s: Tensor,                            # content codes [B, L, w_dim]
+        texts: str | Sequence[str] | Tensor,    # B sentences, or one for all; or tokens
+        x: Tensor | None = None,                # the stills [B, 3, H, W], -1..1
+        frames: int = 16,                       # T
+        seed: int | None = 0,                   # of h(1)
+        strength: float = 1.0,                  # 0 = still, 1 = as trained, beyond = more
+        clip: CLIP | None = None,               # encoders to borrow when the model has none
+    ) -> Tensor:
+        """Frames' codes [B, T, L, w_dim] with inference's step sizes, in w_s's dtype.
+
+        Frame 1 is w_s exactly when the settings say start_at_still (ours do, the authors' not).
+        Raises LGFAError for sizes that do not fit, no frames, empty text, a strength that is no
+        number.
+        """
+        if not math.isfinite(strength):
+            raise LGFAError(f"the strength must be a finite number, not {strength}.")
+        w_s = self._check_latent(w_s)
+        z_t, z_v = self.encode_text(texts, clip), self.encode_image(x, clip)
+        w_s, z_t, z_v = _same_batch(w_s, z_t, z_v)
+        codes = self.rnn(self.first_code(z_t, z_v), frames, seed=seed, training=False)
+        return w_s[:, None] + strength * self.offsets(codes).to(w_s)
+
+    def forward(
+        self,
+        w_inv: Tensor,                              # [B, L, w_dim]
+        texts: Sequence[str] | Tensor,              # B sentences, or tokens [B, context]
+        x: Tensor | None = None,                    # the stills [B, 3, H, W], -1..1
+        frames: int | None = None,                  # T; None = train_frames
+        h1: Tensor | None = None,                   # h(1) [B, hidden]; None = drawn
+        generator: torch.Generator | None = None,   # to draw it from; None = the global stream
+        z_v: Tensor | None = None,                  # E_v(x) where it is known already
+    ) -> tuple[Tensor, Tensor]:
+        """One training pass: (w_s [B, L, w_dim], w [B, T, L, w_dim]), with gradients and with the
+        step sizes of `self.training`."""
+        z_t = self.encode_text(texts)
+        z_v = self.encode_image(x) if z_v is None else z_v
+        w_s = self.content(w_inv, z_v=z_v)
+        frames = self.config.train_frames if frames is None else frames
+        codes = self.rnn(self.first_code(z_t, z_v), frames, h1=h1, generator=generator)
+        return w_s, w_s[:, None] + self.offsets(codes).to(w_s)
+
+    # ---- inside
+
+    def _encoder(self, clip: CLIP | None) -> CLIP:
+        if self.encoder is not None:
+            return self.encoder
+        if clip is None:
+            raise LGFAError("this motion model's file holds no CLIP encoders: give the CLIP with "
+                            "which it was trained.")
+        _check_embed(self.config, clip.embed_dim)
+        return clip
+
+    def _check_latent(self, w: Tensor) -> Tensor:
+        """w [B, L, w_dim] on the model's device; LGFAError when the generator is another one."""
+        wanted = [self.config.num_layers, self.config.w_dim]
+        if w.ndim != 3 or list(w.shape[1:]) != wanted:
+            raise LGFAError(f"the motion model moves latents [B, {wanted[0]}, {wanted[1]}], but "
+                            f"the generator or encoder gives {list(w.shape)}: they do not belong "
+                            "together.")
+        return w.to(self.latent_scale.device)
+
+    def _unit_inputs(self) -> Tensor:
+        """Random first codes [64, d] of a CLIP that nobody knows yet, always the same."""
+        generator = torch.Generator().manual_seed(0)
+        z = torch.randn(2, 64, self.config.embed_dim, generator=generator)
+        z_t, z_v = F.normalize(z, dim=-1)
+        return self.first_code(z_t, z_v)
+
+
+def _check_embed(config: MotionConfig, embed_dim: int) -> None:
+    if embed_dim != config.embed_dim:
+        raise LGFAError(f"the motion model reads embeddings of length {config.embed_dim}, but its "
+                        f"CLIP makes them of length {embed_dim}: use the CLIP of its training.")
+
+
+def _same_batch(
+    w_s: Tensor,                # [B, L, w_dim] or [1, L, w_dim]
+    z_t: Tensor,                # [B, d] or [1, d]
+    z_v: Tensor | None,         # [B, d] or [1, d]
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """The same number of stills and sentences: one of either serves all of the other."""
+    size = max(len(w_s), len(z_t))
+    for what, item in (("stills", w_s), ("sentences", z_t), ("images", z_v)):
+        if item is not None and len(item) not in (1, size):
+            raise LGFAError(f"{size} clips need {size} {what} or one for all, not {len(item)}.")
+    w_s, z_t = (item.expand(size, *item.shape[1:]) for item in (w_s, z_t))
+    return w_s, z_t, None if z_v is None else z_v.expand(size, -1)

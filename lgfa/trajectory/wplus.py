@@ -1,0 +1,325 @@
+"""Trajectories in W+ and what can be done to them before they are rendered.
+
+A trajectory is a plain tensor of frames' codes, [T, L, w_dim] or [B, T, L, w_dim], frame 1 being
+the still.  Every function gives a new tensor (or the same one when nothing changes) and keeps
+dtype, device and gradients.  Bad input raises LGFAError with one sentence.
+"""
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from ..errors import LGFAError
+
+TIME = -3               # the axis of frames
+
+# ---- checks
+
+
+def check_path(path: Tensor) -> Tensor:
+    """The same tensor, if it is a trajectory."""
+    if not isinstance(path, Tensor) or path.ndim not in (3, 4) or not path.is_floating_point():
+        shape = list(path.shape) if isinstance(path, Tensor) else type(path).__name__
+        raise LGFAError(f"a trajectory is a tensor [frames, layers, w_dim], not {shape}.")
+    if 0 in path.shape:
+        raise LGFAError(f"the trajectory is empty ({list(path.shape)}).")
+    return path
+
+
+def check_frames(frames: int) -> int:
+    """The number of frames as an int, at least 1."""
+    try:
+        count = operator.index(frames)
+    except TypeError:
+        raise LGFAError(f"the number of frames must be a whole number, not {frames!r}.") from None
+    if count < 1 or isinstance(frames, bool):
+        raise LGFAError(f"a clip needs at least 1 frame, not {frames}.")
+    return count
+
+
+def check_number(value: float, what: str) -> float:
+    """The same number, if it is finite."""
+    if isinstance(value, str) or not math.isfinite(value):
+        raise LGFAError(f"{what} must be a finite number, not {value}.")
+    return float(value)
+
+
+# ---- size of the motion
+
+
+def strength(path: Tensor, amount: float) -> Tensor:
+    """Motion times `amount`: 0 = every frame is the still, 1 = unchanged, 2 = twice as far,
+    negative = the opposite way.  Frame 1 never changes."""
+    path, amount = check_path(path), check_number(amount, "the strength")
+    if amount == 1:
+        return path
+    still = path.narrow(TIME, 0, 1)
+    return still + amount * (path - still)
+
+
+def blend(a: Tensor, b: Tensor, amount: float | Tensor) -> Tensor:
+    """Between two trajectories: 0 = a, 1 = b; a tensor [T] fades from one to the other.
+
+    Unequal frame counts: the shorter one is resampled to the longer one's.
+    """
+    a, b = _same_length([a, b])
+    if isinstance(amount, Tensor):
+        if amount.ndim > 1 or (amount.ndim == 1 and len(amount) != a.shape[TIME]):
+            raise LGFAError(f"a blend of {a.shape[TIME]} frames needs one amount or "
+                            f"{a.shape[TIME]}, not {list(amount.shape)}.")
+        if not bool(torch.isfinite(amount).all()):
+            raise LGFAError("the blend amounts must be finite numbers.")
+        amount = amount.to(a).reshape(-1, 1, 1)
+    else:
+        amount = a.new_tensor(check_number(amount, "the blend amount"))
+    return torch.lerp(a, b, amount)
+
+
+def mix(paths: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """Several motions of one still at once: still + sum of weight * (path - its frame 1).
+
+    The still is the first trajectory's frame 1; unequal frame counts as in `blend`.
+    """
+    if not paths or len(paths) != len(weights):
+        raise LGFAError(f"a mix needs as many weights as trajectories, not {len(weights)} for "
+                        f"{len(paths)}.")
+    paths = _same_length(paths)
+    total = paths[0].narrow(TIME, 0, 1)
+    for path, weight in zip(paths, weights, strict=True):
+        total = total + check_number(weight, "a weight") * (path - path.narrow(TIME, 0, 1))
+    return total
+
+
+# ---- timing
+
+
+def sample(path: Tensor, positions: Tensor) -> Tensor:
+    """Codes at fractional frame positions 0..T-1 [N] or [B, N], linear between frames.
+
+    Positions outside lie on the line from the first frame to the last, continued: half a path
+    beyond the end is one and a half times the whole motion.
+    """
+    path = check_path(path)
+    last = path.shape[TIME] - 1
+
+    # Positions are counted on the CPU in float64, which some accelerators lack.
+    positions = positions.cpu().double()
+    inside = positions.clamp(0, last)
+    index = inside.floor().long().clamp(max=max(last - 1, 0))
+    start, end = _take(path, index), _take(path, (index + 1).clamp(max=last))
+    out = torch.lerp(start, end, _frames_of(inside - index, path))
+
+    beyond = positions - inside
+    if not bool(beyond.any()):
+        return out
+    whole = path.narrow(TIME, last, 1) - path.narrow(TIME, 0, 1)
+    return out + _frames_of(beyond / max(last, 1), path) * whole
+
+
+def resample(path: Tensor, frames: int) -> Tensor:
+    """Exactly `frames` frames, evenly spaced in the path's time, first and last frame kept.
+
+    One frame: the still.  Same count: unchanged.
+    """
+    path, frames = check_path(path), check_frames(frames)
+    if frames == path.shape[TIME]:
+        return path
+    return sample(path, _unit(frames) * (path.shape[TIME] - 1))
+
+
+def _back(u: Tensor) -> Tensor:
+    """Ease-out that passes the goal by a tenth and comes back, without a spring's swinging."""
+    c = 1.70158
+    return 1 + (c + 1) * (u - 1) ** 3 + c * (u - 1) ** 2
+
+
+EASINGS: dict[str, Callable[[Tensor], Tensor] | None] = {
+    # share of the time 0..1 -> share of the path; all go from 0 to 1
+    "none": None,                                           # the timing that the model gave
+    "linear": lambda u: u,                                  # constant speed along the path
+    "ease-in": lambda u: u**2,
+    "ease-out": lambda u: 1 - (1 - u) ** 2,
+    "ease-in-out": lambda u: u**2 * (3 - 2 * u),
+    "ease-in-cubic": lambda u: u**3,
+    "ease-out-cubic": lambda u: 1 - (1 - u) ** 3,
+    "ease-in-out-cubic": lambda u: u**3 * (10 - 15 * u + 6 * u**2),
+    "overshoot": _back,                                     # beyond the end, then back to it
+    "anticipate": lambda u: 1 - _back(1 - u),               # a little the other way first
+}
+
+
+def ease(
+    path: Tensor,               # trajectory
+    easing: str = "linear",     # a name in EASINGS
+    frames: int | None = None,  # exact frame count; None = as many as the path has
+) -> Tensor:
+    """Re-times a trajectory by its arc length: at a share u of the time, a share easing(u) of
+    the way has been gone.  The frames lie on the path that the model gave; the first and the
+    last are kept.  "none" keeps the model's own timing."""
+    path = check_path(path)
+    frames = path.shape[TIME] if frames is None else check_frames(frames)
+    if easing not in EASINGS:
+        raise LGFAError(f"there is no easing {easing!r}: use one of {', '.join(EASINGS)}.")
+    curve = EASINGS[easing]
+    if curve is None or path.shape[TIME] == 1:
+        return resample(path, frames)
+    share = curve(_unit(frames))
+    share[0] = 0.0                          # rounding must not move the still
+    if frames > 1:
+        share[-1] = 1.0
+    return sample(path, _arc_positions(path, share))
+
+
+def arc_lengths(path: Tensor) -> Tensor:
+    """Distance gone until each frame, the sum of |w(i+1) - w(i)|: [T] or [B, T], float64, CPU."""
+    wide = torch.float64 if check_path(path).dtype == torch.float64 else torch.float32
+    steps = path.detach().to(wide).diff(dim=TIME).flatten(-2).norm(dim=-1).cpu().double()
+    return torch.cat([steps.new_zeros(*steps.shape[:-1], 1), steps.cumsum(-1)], dim=-1)
+
+
+# ---- order of the frames
+
+
+def hold(path: Tensor, start: int = 0, end: int = 0) -> Tensor:
+    """Repeats the first frame `start` times more and the last frame `end` times more."""
+    path = check_path(path)
+    for count in (start, end):
+        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+            raise LGFAError(f"frames to hold must be a whole number from 0, not {count!r}.")
+    index = [0] * start + list(range(path.shape[TIME])) + [path.shape[TIME] - 1] * end
+    return _pick(path, index)
+
+
+def reverse(path: Tensor) -> Tensor:
+    """Last frame first: from the expression back to the still."""
+    return check_path(path).flip(TIME)
+
+
+def ping_pong(path: Tensor) -> Tensor:
+    """There and back at the path's own timing, 2T - 2 frames that repeat without a doubled frame:
+    1, 2, .., T, T-1, .., 2."""
+    last = check_path(path).shape[TIME] - 1
+    return _pick(path, list(range(last + 1)) + list(range(last - 1, 0, -1)))
+
+
+def loop(path: Tensor, frames: int | None = None) -> Tensor:
+    """Starts at the still, reaches the end half-way and comes back softly (cosine timing by arc
+    length), so that the clip repeats without a seam: the frame after the last would be the first.
+
+    `frames` is exact; None = 2T - 2.  An even count meets the end exactly.
+    """
+    path = check_path(path)
+    frames = max(2 * path.shape[TIME] - 2, 1) if frames is None else check_frames(frames)
+    if path.shape[TIME] == 1:
+        return resample(path, frames)
+    k = torch.arange(frames, dtype=torch.float64)
+    return sample(path, _arc_positions(path, 0.5 - 0.5 * torch.cos(2 * math.pi * k / frames)))
+
+
+def concatenate(*paths: Tensor) -> Tensor:
+    """One after another; where a trajectory starts with the frame on which the one before it
+    ended, that frame comes once, not twice."""
+    if not paths:
+        raise LGFAError("there is no trajectory to concatenate.")
+    parts = [check_path(paths[0])]
+    for path in paths[1:]:
+        _check_same_kind(parts[0], check_path(path))
+        end, begin = parts[-1].narrow(TIME, -1, 1), path.narrow(TIME, 0, 1)
+        seam = torch.allclose(begin, end, rtol=1e-5, atol=1e-6)
+        rest = path.narrow(TIME, 1, path.shape[TIME] - 1) if seam else path
+        if rest.shape[TIME]:
+            parts.append(rest)
+    return torch.cat(parts, dim=TIME)
+
+
+def chain_frames(frames: int, parts: int) -> list[int]:
+    """Frames of each part of a chain, neighbours sharing the frame at their seam, so that the
+    chain has `frames` in all; at least 2 each (a chain with fewer is resampled afterwards)."""
+    if parts < 1:
+        raise LGFAError("a chain needs at least one sentence.")
+    steps = max(check_frames(frames) - 1, parts)
+    cuts = [k * steps // parts for k in range(parts + 1)]
+    return [b - a + 1 for a, b in zip(cuts, cuts[1:], strict=False)]
+
+
+def chain(
+    step: Callable[[Tensor, int, int], Tensor],     # (start [.., L, w], part, frames) -> path
+    start: Tensor,                                  # the still [L, w_dim] or [B, L, w_dim]
+    parts: int,                                     # expressions, any number from 1
+    frames: int,                                    # frames of the whole, exact
+) -> Tensor:
+    """Next expression from the last latent of the one before (paper IV-E2): [.., frames, L, w].
+
+    `step` makes one expression's trajectory of exactly the frames asked, beginning at `start`;
+    its first frame is the seam and comes once.
+    """
+    done: list[Tensor] = []
+    for part, count in enumerate(chain_frames(frames, parts)):
+        path = check_path(step(start, part, count))
+        if path.shape[TIME] != count:
+            raise LGFAError(f"part {part + 1} of the chain has {path.shape[TIME]} frames where "
+                            f"{count} were asked.")
+        start = path.select(TIME, count - 1)
+        done.append(path.narrow(TIME, 1, count - 1) if done else path)
+    return resample(torch.cat(done, dim=TIME), frames)
+
+
+# ---- inside
+
+
+def _unit(frames: int) -> Tensor:
+    """`frames` shares of the time from 0 to 1, float64 on the CPU; one frame is at 0."""
+    return torch.linspace(0, 1, frames, dtype=torch.float64)
+
+
+def _frames_of(numbers: Tensor, path: Tensor) -> Tensor:
+    """One number per frame [N] or [B, N] -> [.., N, 1, 1] beside the path."""
+    return numbers.to(path.dtype).to(path.device)[..., None, None]
+
+
+def _arc_positions(path: Tensor, share: Tensor) -> Tensor:
+    """Frame positions at which shares of the path's length [N] have been gone, [N] or [B, N]."""
+    arc = arc_lengths(path)
+    last = path.shape[TIME] - 1
+    total = arc[..., -1:]
+    goal = (share.clamp(0, 1) * total).contiguous()
+    index = torch.searchsorted(arc.contiguous(), goal, right=True).sub(1).clamp(0, last - 1)
+    before, after = arc.gather(-1, index), arc.gather(-1, index + 1)
+    inside = index + ((goal - before) / (after - before).clamp(min=1e-300)).clamp(0, 1)
+
+    # The ends are exact, a path that stands still has no arc, and shares beyond 0..1 stay there.
+    inside = torch.where(share >= 1, float(last), torch.where(share <= 0, 0.0, inside))
+    inside = torch.where(total > 0, inside, share.clamp(0, 1) * last)
+    return inside + (share - share.clamp(0, 1)) * last
+
+
+def _take(path: Tensor, index: Tensor) -> Tensor:
+    """Frames by index [N] or, each clip its own, [B, N]."""
+    index = index.to(path.device)
+    if index.ndim == 1:
+        return path.index_select(TIME, index)
+    rows = torch.arange(len(path), device=path.device)[:, None]
+    return path[rows, index]
+
+
+def _pick(path: Tensor, index: list[int]) -> Tensor:
+    return path.index_select(TIME, torch.tensor(index, device=path.device))
+
+
+def _same_length(paths: Sequence[Tensor]) -> list[Tensor]:
+    """The same trajectories, all as long as the longest."""
+    for path in paths:
+        _check_same_kind(paths[0], check_path(path))
+    longest = max(path.shape[TIME] for path in paths)
+    return [resample(path, longest) for path in paths]
+
+
+def _check_same_kind(a: Tensor, b: Tensor) -> None:
+    """Only trajectories of one generator and one batch size belong together."""
+    if a.shape[:TIME] != b.shape[:TIME] or a.shape[TIME + 1:] != b.shape[TIME + 1:]:
+        raise LGFAError(f"the trajectories {list(a.shape)} and {list(b.shape)} belong to "
+                        "different generators or batches.")
