@@ -187,9 +187,9 @@ def _build(config: ClipConfig) -> nn.Module:
     try:
         return kind(embed_dim=config.embed_dim, vision_cfg=vision, text_cfg=text, **options)
     except (TypeError, ValueError, RuntimeError, AssertionError, ImportError, OSError) as error:
-        reason = str(error).strip().splitlines()
-        raise LGFAError("open_clip cannot build this CLIP: "
-                        f"{reason[0].rstrip(".") if reason else type(error).__name__}.") from error
+        lines = str(error).strip().splitlines()
+        reason = lines[0].rstrip(".") if lines else type(error).__name__
+        raise LGFAError(f"open_clip cannot build this CLIP: {reason}.") from error
 
 
 @lru_cache(maxsize=4)
