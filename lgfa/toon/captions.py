@@ -1,0 +1,187 @@
+"""Sentences about toon faces: paraphrases of every expression and attribute, and held-out ones.
+
+Training sees `PHRASES` in `FRAMES`; `HELD_OUT` phrases are never trained on: they are new
+sentences, made of words that a reader of the training sentences knows.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from . import table as tb
+
+SUBJECTS = (
+    "the person", "the cartoon person", "a person", "someone", "a cartoon face", "the face",
+    "the woman", "the man", "a toon",
+)  # fmt: skip
+
+# expression -> (what completes "The person is ...", what completes "a person with ...")
+PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "neutral": (
+        ("neutral", "calm", "relaxed", "showing no expression", "looking calm", "serious"),
+        ("a neutral face", "a calm face", "no expression", "a relaxed expression", "a blank stare"),
+    ),
+    "smiling": (
+        ("smiling", "happy", "smiling happily", "cheerful", "grinning", "pleased"),
+        ("a smile", "a happy smile", "a big smile", "a cheerful face", "a happy expression"),
+    ),
+    "laughing": (
+        ("laughing", "laughing out loud", "laughing hard", "giggling", "bursting with laughter"),
+        ("a laugh", "a loud laugh", "a laughing face", "a wide open laughing mouth"),
+    ),
+    "sad": (
+        ("sad", "unhappy", "looking sad", "gloomy", "frowning sadly", "feeling down"),
+        ("a sad face", "a sad expression", "a frown", "sad eyes", "an unhappy face"),
+    ),
+    "crying": (
+        ("crying", "weeping", "in tears", "sobbing", "crying loudly", "shedding tears"),
+        ("tears", "a crying face", "tears running down", "tears in the eyes", "wet cheeks"),
+    ),
+    "angry": (
+        ("angry", "mad", "looking angry", "furious", "annoyed", "glaring"),
+        ("an angry face", "an angry expression", "angry eyes", "angry brows", "a furious look"),
+    ),
+    "surprised": (
+        ("surprised", "shocked", "amazed", "astonished", "stunned", "looking surprised"),
+        ("a surprised face", "a shocked expression", "a round open mouth", "an amazed look"),
+    ),
+    "closing eyes": (
+        ("closing eyes", "closing the eyes", "asleep", "sleeping", "dreaming", "resting"),
+        ("closed eyes", "both eyes closed", "eyes shut", "a sleeping face", "shut eyes"),
+    ),
+    "winking": (
+        ("winking", "giving a wink", "winking with one eye", "winking playfully", "closing one eye"),
+        ("a wink", "one eye closed", "a playful wink", "a winking eye", "one eye shut"),
+    ),
+    "pouting": (
+        ("pouting", "sulking", "pouting the lips", "making duck lips", "pursing the lips"),
+        ("a pout", "pouting lips", "duck lips", "pursed lips", "a sulking face"),
+    ),
+    "disgusted": (
+        ("disgusted", "looking disgusted", "sticking out the tongue", "feeling sick", "grossed out"),
+        ("a disgusted face", "the tongue out", "a disgusted expression", "a disgusted look"),
+    ),
+    "sleepy": (
+        ("sleepy", "tired", "drowsy", "bored", "yawning", "looking tired"),
+        ("sleepy eyes", "a tired face", "half closed eyes", "a bored expression", "a yawn"),
+    ),
+    "shouting": (
+        ("shouting", "yelling", "screaming", "shouting angrily", "shouting in rage", "raging"),
+        ("a shout", "a shouting mouth", "an angry open mouth", "a scream", "a yelling face"),
+    ),
+    "scared": (
+        ("scared", "afraid", "frightened", "nervous", "terrified", "looking scared"),
+        ("a scared face", "a frightened expression", "a nervous look", "scared wide eyes", "fear"),
+    ),
+}  # fmt: skip
+HELD_OUT: dict[str, tuple[str, ...]] = {
+    "neutral": ("The person is looking relaxed", "a toon with a serious calm expression"),
+    "smiling": ("The person is giving a cheerful smile", "a happy grinning face"),
+    "laughing": ("The person is giggling out loud", "someone bursting with a loud laugh"),
+    "sad": ("The person is looking gloomy", "a toon with an unhappy frown"),
+    "crying": ("The person is sobbing in tears", "someone weeping with wet eyes"),
+    "angry": ("The person is looking mad", "a toon with a furious glaring face"),
+    "surprised": ("The person is looking shocked", "someone amazed and stunned"),
+    "closing eyes": ("The person is asleep with the eyes shut", "a dreaming face, eyes closed"),
+    "winking": ("The person is giving a playful wink", "someone shutting one eye, a wink"),
+    "pouting": ("The person is making a pout", "a sulking toon with duck lips"),
+    "disgusted": ("The person is feeling disgusted, tongue out", "a sick and disgusted look"),
+    "sleepy": ("The person is looking drowsy", "a bored toon with tired eyes"),
+    "shouting": ("The person is yelling in rage", "someone screaming with an angry shout"),
+    "scared": ("The person is looking frightened", "a terrified toon with nervous eyes"),
+}
+
+HAIR = ("{} hair", "{}-haired", "{} coloured hair", "hair of {} colour")
+GLASSES = (
+    ("no glasses", "without glasses", "not wearing glasses"),
+    ("glasses", "wearing glasses", "with round glasses", "spectacles"),
+)
+AGE = (
+    ("a child", "young", "a kid with freckles", "freckles"),
+    ("an adult", "a grown-up", "middle-aged"),
+    ("old", "an elderly person", "with wrinkles", "aged"),
+)
+BACKDROP = {
+    "sunny": ("sunny day", "sunny weather", "the sun in a blue sky", "sunshine"),
+    "cloudy": ("cloudy day", "clouds in the sky", "cloudy weather", "overcast sky"),
+    "rainy": ("rain", "rainy weather", "a rainy day", "raining"),
+    "night": ("night", "at night", "stars and a moon", "a night sky"),
+    "sunset": ("sunset", "at sunset", "an evening sky", "the setting sun"),
+    "meadow": ("meadow", "green hills", "on a green meadow", "grass in spring"),
+}
+ATTRIBUTES = ("expression", "hair", "glasses", "age", "backdrop")
+
+
+def labels(params: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Classes of the attributes that captions speak of: name -> long [B] (without expression)."""
+
+    def column(name):
+        return params[:, tb.INDEX[name]]
+
+    age = column("age")
+    return {
+        "hair": tb.category(column("hair_color"), len(tb.HAIR)),
+        "glasses": (column("glasses") > 0.5).long(),
+        "age": (age > 0.25).long() + (age > 0.65).long(),
+        "backdrop": tb.category(column("backdrop"), len(tb.BACKDROP)),
+    }
+
+
+class Captioner:
+    """Random true sentences. `train=False` would be a different list: see HELD_OUT."""
+
+    def __init__(self, generator: torch.Generator):
+        self.generator = generator
+
+    def pick(self, options):
+        return options[int(torch.randint(len(options), (), generator=self.generator))]
+
+    def chance(self, p: float) -> bool:
+        return float(torch.rand((), generator=self.generator)) < p
+
+    def phrase(self, attribute: str, value: int) -> str:
+        """Words for one attribute, to stand after "with" or between commas."""
+        if attribute == "hair":
+            return self.pick(HAIR).format(tb.HAIR[value][0])
+        if attribute == "glasses":
+            return self.pick(GLASSES[value])
+        if attribute == "age":
+            return self.pick(AGE[value])
+        return self.pick(BACKDROP[tb.BACKDROP[value][0]])
+
+    def expression(self, value: int) -> str:
+        """A sentence for one expression alone."""
+        verbs, nouns = PHRASES[tb.EXPRESSION_NAMES[value]]
+        subject = self.pick(SUBJECTS)
+        if self.chance(0.55):
+            link = self.pick(("is ", "is ", "is ", "", "who is "))
+            text = f"{subject} {link}{self.pick(verbs)}"
+        else:
+            text = self.pick((f"{subject} with {{}}", "{}", f"{subject} has {{}}")).format(self.pick(nouns))  # fmt: skip
+        return text[0].upper() + text[1:] if self.chance(0.6) else text
+
+    def sentence(self, values: dict[str, int]) -> str:
+        """A sentence that says exactly the given attributes, in random order after the face."""
+        names = [n for n in values if n != "expression"]
+        order = torch.randperm(len(names), generator=self.generator).tolist()
+        rest = [self.phrase(names[i], values[names[i]]) for i in order]
+        if "expression" in values:
+            head = self.expression(values["expression"])
+        else:
+            head = self.pick(SUBJECTS) if self.chance(0.8) or not rest else rest.pop(0)
+        joint = self.pick((", ", ", ", " and ", " with "))
+        return head + "".join(joint + r for r in rest)
+
+
+def zero_shot(attribute: str) -> list[list[str]]:
+    """Sentences per class to measure CLIP with, in the words of the training."""
+    if attribute == "expression":
+        return [[f"The person is {v}" for v in PHRASES[n][0]] + [f"a person with {v}" for v in PHRASES[n][1]]
+                for n in tb.EXPRESSION_NAMES]  # fmt: skip
+    if attribute == "hair":
+        return [[f"a person with {n} hair"] for n, _ in tb.HAIR]
+    if attribute == "glasses":
+        return [["a person without glasses"], ["a person wearing glasses"]]
+    if attribute == "age":
+        return [[f"the person, {p}" for p in group] for group in AGE]
+    return [[f"a person, {p}" for p in BACKDROP[n]] for n, _, _ in tb.BACKDROP]

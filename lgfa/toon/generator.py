@@ -1,0 +1,173 @@
+"""Train the toon generator: first the drawing from known codes, then the mapping to the codes.
+
+Learning z -> w and w -> image at once does not work in minutes: mouths never appear. So w is
+first a fixed linear function of features of the face's parameters, while the synthesis network
+learns to draw; then the mapping network learns z -> w by regression. W is thereby linear in what
+the face is and does, and half of the batches walk straight lines in it.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..config import GeneratorConfig
+from ..frames.stylegan2 import Generator
+from . import sample, table as tb
+from .fit import fit
+from .renderer import render
+
+CHANNELS = (128, 128, 128, 80, 40, 20)  # feature maps at 4, 8, .. 128 px
+
+
+def config(resolution: int = 128) -> GeneratorConfig:
+    levels = resolution.bit_length() - 2
+    return GeneratorConfig(resolution, CHANNELS[:levels], mapping_layers=5)
+
+
+# ----------------------------------------------------------------------------- parameters -> w
+
+
+class Features(nn.Module):
+    """The fixed code of a face: params [B, K] -> w [B, w_dim], of about unit variance.
+
+    Standardised parameters, colours, shares of categories and the products that drawing needs,
+    through a fixed random matrix with orthogonal columns.
+    """
+
+    def __init__(self, w_dim: int = 512, seed: int = 11):
+        super().__init__()
+        rng = torch.Generator().manual_seed(seed)
+        raw = self._raw(sample.domain_params(8192, rng))
+        self.register_buffer("mean", raw.mean(0))
+        self.register_buffer("std", raw.std(0).clamp(min=0.02))
+        mix = torch.linalg.qr(torch.randn(w_dim, raw.shape[1], generator=rng))[0].t()
+        self.register_buffer("mix", mix * (w_dim / raw.shape[1]) ** 0.5)
+
+    @staticmethod
+    def _raw(params: Tensor) -> Tensor:
+        def q(name):
+            return params[:, tb.INDEX[name], None]
+
+        live = [i for i, n in enumerate(tb.NAMES) if n not in tb.POSE]
+        lid = (q("lid_left") + q("lid_right")) / 2
+        parts = [params[:, live]]
+        # colours count twice: they fill most of the picture
+        for name, colors in (("skin", tb.SKIN), ("hair_color", tb.HAIR), ("iris", tb.IRIS), ("shirt", tb.SHIRT)):  # fmt: skip
+            parts.append(tb.palette(params[:, tb.INDEX[name]], [c for _, c in colors]))
+        parts.append(tb.category_weights(params[:, tb.INDEX["backdrop"]], len(tb.BACKDROP)))
+        parts += [(q(n) * 6).clamp(max=1) for n in ("open", "tears", "tongue", "wave", "lip")]
+        parts += [(q(n) * 5).clamp(max=1) for n in ("lid_left", "lid_right")]
+        parts += [q("happy_lids") * (1 - lid), q("curve") * q("open"), q("wave") * q("mouth_width")]
+        parts += [q("mouth_width") * q("open"), q("curve") * q("mouth_width")]
+        parts += [((0.25 - q("age")) / 0.15).clamp(0, 1), ((q("age") - 0.65) / 0.2).clamp(0, 1)]
+        parts += [(q("hair_length") * 8 - 1.8).clamp(0, 1)]
+        return torch.cat(parts, 1)
+
+    def forward(self, params: Tensor) -> Tensor:
+        return (self._raw(params) - self.mean) / self.std @ self.mix
+
+
+def lines(n: int, features: Features, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Faces on straight lines of W between two expressions of one person: w [n, 512], params."""
+    ends = sample.domain_params(n, rng)
+    other = sample.domain_params(n, rng)
+    other[:, : len(tb.IDENTITY)] = ends[:, : len(tb.IDENTITY)]
+    share = torch.rand(n, 1, generator=rng)
+    return torch.lerp(features(ends), features(other), share), torch.lerp(ends, other, share)
+
+
+# ----------------------------------------------------------------------------- drawing
+
+
+def _weights(resolution: int) -> Tensor:
+    """[1, 1, R, R]: what a face is read by counts more: mouth, eyes and brows."""
+    ticks = (torch.arange(resolution) + 0.5) * 2 / resolution - 1
+    y, x = torch.meshgrid(ticks, ticks, indexing="ij")
+
+    def box(left, right, top, bottom):
+        return ((x > left) & (x < right) & (y > top) & (y < bottom)).float()
+
+    mouth, eyes = box(-0.40, 0.40, 0.28, 0.70), box(-0.52, 0.52, -0.34, 0.28)
+    return (1 + 3.0 * mouth + 1.8 * eyes)[None, None]
+
+
+def drawing_loss(image: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Weighted L1 + L2 + L1 of edges, at full and at half resolution."""
+    total = 0.0
+    for _ in range(2):
+        d = image - target
+        total = total + (weight * (0.4 * d.abs() + 3.0 * d.square())).mean()
+        dx, dy = d[..., 1:] - d[..., :-1], d[..., 1:, :] - d[..., :-1, :]
+        total = total + 0.5 * ((weight[..., 1:] * dx.abs()).mean() + (weight[..., 1:, :] * dy.abs()).mean())  # fmt: skip
+        image, target = F.avg_pool2d(image, 2), F.avg_pool2d(target, 2)
+        weight = F.avg_pool2d(weight, 2)
+    return total
+
+
+def _soften(network: Generator) -> None:
+    """A calm start for regression: weak styles, faint pictures, no noise."""
+    with torch.no_grad():
+        for layer in [*network.synthesis.convs, *network.synthesis.to_rgbs]:
+            layer.affine.weight.mul_(0.25)
+        for layer in network.synthesis.to_rgbs:
+            layer.weight.mul_(0.3)
+        for layer in network.synthesis.convs:
+            layer.noise_strength.zero_().requires_grad_(False)
+            layer.noise.zero_()
+
+
+def draw(network, features, steps, batch, rate, folder, name, seed, device="cpu"):
+    """Teach `network.synthesis` to draw what `features` say."""
+    rng = torch.Generator().manual_seed(seed)
+    size = network.resolution
+    weight = _weights(size).to(device)
+
+    def loss(step):
+        params = sample.domain_params(batch, rng)
+        w = features(params)
+        on_line = batch // 4
+        w[:on_line], params[:on_line] = lines(on_line, features, rng)
+        target = render(params.to(device), size)
+        w = w.to(device)[:, None].expand(-1, network.num_layers, -1)
+        with torch.autocast(device, torch.bfloat16):
+            image = network.synthesis(w, noise="none")
+        image = image.float()
+        mse = (image.detach().clamp(-1, 1) - target).square().mean((1, 2, 3))
+        return drawing_loss(image, target, weight), {"db": float((10 * torch.log10(4 / mse)).mean())}  # fmt: skip
+
+    return fit(name, network.synthesis, loss, steps, rate, folder, rng, betas=(0.5, 0.99),
+               ema=0.998)  # fmt: skip
+
+
+def grow(small: Generator) -> Generator:
+    """A generator of twice the resolution that begins as `small`; the new level starts silent."""
+    large = Generator(config(small.resolution * 2))
+    _soften(large)
+    large.load_state_dict(
+        {**large.state_dict(), **{k: v for k, v in small.state_dict().items()}}
+    )
+    with torch.no_grad():
+        large.synthesis.to_rgbs[-1].weight.zero_()
+    return large
+
+
+# ----------------------------------------------------------------------------- mapping
+
+
+def map_codes(network, features, steps, batch, rate, folder, seed, device="cpu"):
+    """Teach `network.mapping` the codes: z -> features(params_from_z(z)), named faces too."""
+    rng = torch.Generator().manual_seed(seed)
+
+    def loss(step):
+        half = batch // 2
+        z = torch.randn(half, sample.Z_DIM, generator=rng)
+        z = torch.cat([z, sample.z_from_params(sample.domain_params(half, rng), rng)])
+        target = features(sample.params_from_z(z)).to(device)
+        w = network.mapping(z.to(device))[:, 0]
+        error = (w - target).square().mean()
+        return error, {"r2": 1 - float(error.detach() / target.var(0).mean())}
+
+    # stored mapping weights are 100 times the effective ones, so the rate is, too
+    return fit("mapping", network.mapping, loss, steps, rate, folder, rng, ema=0.998)

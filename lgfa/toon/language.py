@@ -1,0 +1,150 @@
+"""Train the toon CLIP: open_clip's architecture and tokenizer, sentences about drawn faces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..config import ClipConfig
+from ..embed.clip import CLIP
+from . import captions, views
+from . import table as tb
+from .fit import fit
+from .measure import named_loss, parameter_loss
+
+SEED = 404
+CONTEXT = 32  # tokens of a sentence, start and end included
+
+
+def config() -> ClipConfig:
+    return ClipConfig(
+        embed_dim=256,
+        vision_cfg={"image_size": 64, "layers": 4, "width": 160, "head_width": 40,
+                    "patch_size": 8, "mlp_ratio": 3.0},
+        text_cfg={"context_length": CONTEXT, "vocab_size": 49408, "width": 64, "heads": 4,
+                  "layers": 3},
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+    )  # fmt: skip
+
+
+class _Taught(nn.Module):
+    """CLIP with a head that names expression and parameters; the head is dropped afterwards."""
+
+    def __init__(self, clip: CLIP):
+        super().__init__()
+        self.clip = clip
+        self.head = nn.Linear(clip.embed_dim, len(tb.EXPRESSIONS) + tb.K)
+
+
+def says(seen: views.Batch, captioner: captions.Captioner) -> tuple[list[str], Tensor]:
+    """A true sentence per picture, and which pictures each is true of: [B, B] bool.
+
+    A sentence names the expression most of the time, other attributes now and then.
+    """
+    classes = captions.labels(seen.params)
+    classes["expression"] = seen.expression
+    n = len(seen.params)
+    texts, true_of = [], torch.ones(n, n, dtype=torch.bool)
+    for i in range(n):
+        named = int(seen.expression[i]) >= 0
+        names = ["expression"] if named and captioner.chance(0.75) else []
+        for name, p in (("hair", 0.3), ("glasses", 0.25), ("age", 0.15), ("backdrop", 0.3)):
+            if captioner.chance(p if names else 2.2 * p):
+                names.append(name)
+        if not names:
+            names = ["hair"]
+        values = {name: int(classes[name][i]) for name in names}
+        texts.append(captioner.sentence(values))
+        for name, value in values.items():
+            true_of[i] &= classes[name] == value
+    return texts, true_of
+
+
+def agreement(image: Tensor, text: Tensor, true_of: Tensor, scale: Tensor) -> Tensor:
+    """Contrastive loss with several right answers; true_of [texts, images]."""
+    score = text @ image.t() * scale
+    want = true_of.to(score)
+    by_text = -(want / want.sum(1, keepdim=True) * F.log_softmax(score, 1)).sum(1).mean()
+    back = want.t() / want.t().sum(1, keepdim=True)
+    by_image = -(back * F.log_softmax(score.t(), 1)).sum(1).mean()
+    return (by_text + by_image) / 2
+
+
+def train_clip(folder: Path, steps: int = 1800, batch: int = 96, device="cpu") -> CLIP:
+    torch.manual_seed(SEED)
+    rng = torch.Generator().manual_seed(SEED)
+    captioner = captions.Captioner(rng)
+    network = _Taught(CLIP(config())).to(device)
+    clip = network.clip
+    with torch.no_grad():
+        clip.model.logit_scale.fill_(2.7)
+
+    def loss(step):
+        seen = views.faces(batch, 64, rng, named=0.9, weakest=0.5)
+        texts, true_of = says(seen, captioner)
+        x = views.harder(seen.image, rng, 0.8).to(device)
+        with torch.autocast(device, torch.bfloat16):
+            image = clip.model.encode_image(clip.prepare_image(x)).float()
+            text = clip.model.encode_text(clip.tokenize(texts).to(device)).float()
+            out = network.head(image)
+        scale = clip.model.logit_scale.exp().clamp(max=50)
+        value = agreement(F.normalize(image, dim=1), F.normalize(text, dim=1), true_of.to(device), scale)  # fmt: skip
+        logits, guess = out.float().split((len(tb.EXPRESSIONS), tb.K), 1)
+        cross, hit = named_loss(logits, seen.expression.to(device))
+        error = parameter_loss(guess, seen.params.to(device))
+        # the lessons of the head fade: what is shipped is the contrastive network
+        share = 1 - 0.8 * step / steps
+        return value + share * (0.7 * cross + 3 * error), {
+            "contrastive": float(value.detach()), "accuracy": hit, "mse": float(error.detach()),
+        }  # fmt: skip
+
+    # the token table is sparse: words must move fast enough in few steps
+    table = clip.model.token_embedding.weight
+    others = [p for p in network.parameters() if p is not table and p.requires_grad]
+    groups = [{"params": others, "lr": 1.2e-3}, {"params": [table], "lr": 4e-3, "weight_decay": 0.0}]
+    network = fit("clip", network, loss, steps, 1.2e-3, folder, rng, groups=groups,
+                  betas=(0.9, 0.98), weight_decay=0.02, ema=0.996, warmup=200)  # fmt: skip
+    network.clip.minutes = network.minutes
+    return network.clip
+
+
+@torch.no_grad()
+def class_texts(clip: CLIP, attribute: str) -> Tensor:
+    """One unit vector per class, the mean of its sentences': [C, d]."""
+    rows = [clip.encode_text(group).mean(0) for group in captions.zero_shot(attribute)]
+    return F.normalize(torch.stack(rows), dim=1)
+
+
+@torch.no_grad()
+def zero_shot(clip: CLIP, n: int = 1000, seed: int = 9001) -> dict[str, float]:
+    """Accuracies on n held-out renders; `held_out` uses sentences never trained on."""
+    rng = torch.Generator().manual_seed(seed)
+    seen = views.faces(n, 128, rng, named=1.0, weakest=0.8)
+    image = torch.cat([clip.encode_image(x) for x in seen.image.split(100)])
+    truth = {**captions.labels(seen.params), "expression": seen.expression}
+    found = {
+        name: float(((image @ class_texts(clip, name).t()).argmax(1) == truth[name]).float().mean())
+        for name in captions.ATTRIBUTES
+    }
+    # every held-out sentence alone against one sentence of each other class
+    known = class_texts(clip, "expression")
+    hits, count = 0, 0
+    for which, name in enumerate(tb.EXPRESSION_NAMES):
+        mine = image[seen.expression == which]
+        for vector in clip.encode_text(captions.HELD_OUT[name]):
+            texts = known.clone()
+            texts[which] = vector
+            hits += int(((mine @ texts.t()).argmax(1) == which).sum())
+            count += len(mine)
+    found["expression, image to held-out sentence"] = hits / count
+    texts = [s for name in tb.EXPRESSION_NAMES for s in captions.HELD_OUT[name]]
+    owner = torch.tensor([i for i, name in enumerate(tb.EXPRESSION_NAMES) for _ in captions.HELD_OUT[name]])  # fmt: skip
+    nearest = (image @ clip.encode_text(texts).t()).argmax(1)
+    found["expression, among held-out sentences"] = float((owner[nearest] == seen.expression).float().mean())  # fmt: skip
+    return found
+
+
