@@ -159,7 +159,7 @@ def resolve(name: str | os.PathLike[str], kind: str | None = None) -> Path:
     it has been downloaded. Raises LGFAError otherwise; nothing is downloaded here.
     """
     path = Path(name)
-    if path.exists() or path.suffix or len(path.parts) != 1:
+    if os.path.exists(path) or path.suffix or len(path.parts) != 1:
         return path
     if (MODELS / path).is_dir():
         if kind is None:

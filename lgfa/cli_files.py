@@ -15,7 +15,7 @@ def add_parsers(subparsers: Any) -> None:
     """Adds the three commands; each sets `handler`, a function of the parsed arguments."""
     parser = subparsers.add_parser(
         "inspect", help="say what a checkpoint is",
-        description="Says what a checkpoint is: its format, network, settings and weights. "
+        description="Says what a checkpoint is: its format, network, settings and weights.\n"
                     "Nothing stored in the file is run.")
     parser.add_argument("file", help="any checkpoint, a domain (toon) or a known model's name")
     parser.add_argument("--keys", action="store_true", help="list every weight with its shape")
@@ -23,7 +23,7 @@ def add_parsers(subparsers: Any) -> None:
 
     parser = subparsers.add_parser(
         "convert", help="turn a checkpoint into .safetensors",
-        description="Converts a checkpoint into our .safetensors, which loads faster and carries "
+        description="Converts a checkpoint into our .safetensors, which loads faster and carries\n"
                     "its network's settings. Every key and shape is compared first.")
     parser.add_argument("input", help="rosinality .pt, NVIDIA .pkl, e4e .pt, IR-SE50 .pth, the "
                                       "authors' LGFA .pth, OpenAI CLIP .pt, or .safetensors")
@@ -35,8 +35,8 @@ def add_parsers(subparsers: Any) -> None:
 
     parser = subparsers.add_parser(
         "models", help="list the known public models, or download one",
-        description="Lists the known public models. `models download NAME` fetches one, goes on "
-                    "after an interruption and verifies it; nothing is ever downloaded unasked. "
+        description="Lists the known public models. `models download NAME` fetches one, goes on\n"
+                    "after an interruption and verifies it; nothing is ever downloaded unasked.\n"
                     "Files go to $LGFA_HOME, or ~/.cache/lgfa.")
     parser.add_argument("action", nargs="?", choices=["list", "download"], default="list",
                         help="what to do (default: list)")
@@ -51,7 +51,7 @@ def inspect(args: argparse.Namespace) -> None:
     from . import build, formats
     from .formats import core
 
-    kinds = build.domain_kinds(args.file) if not Path(args.file).exists() else []
+    kinds = build.domain_kinds(args.file) if not os.path.exists(args.file) else []
     for path in [build.resolve(args.file, kind) for kind in kinds or [None]]:
         try:
             tree = formats.read(path)

@@ -39,7 +39,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     a full disk, a missing right and their like become one LGFAError.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):                     # never raises, unlike Path.is_dir
         raise LGFAError(f"cannot write {path}: a folder of this name is in the way.")
     stem = path.name[: -len(path.suffix)] if path.suffix else path.name
     tmp = path.parent / f".{stem[:80]}.{secrets.token_hex(4)}.tmp{path.suffix}"

@@ -32,8 +32,9 @@ from .stored import Broken, Budget, Global, Storage
 
 MAGIC = 0x1950A86A20F9469CFC6C      # first value of torch's older layout
 NESTED = 3                          # blobs within blobs
-DEPTH = 200                         # containers within containers
+DEPTH = 100                         # containers within containers
 LINE = 1 << 20                      # bytes of a text opcode
+TRUNCATED = "truncated"
 ODD = (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError,
        RuntimeError, MemoryError, struct.error)
 MARK = object()
@@ -74,15 +75,15 @@ class Machine:
                 handler(self)
         except IndexError as error:
             if self.pos >= len(self.data):
-                raise Broken("it is truncated") from error
-            raise Broken("it is damaged") from error
+                raise Broken(TRUNCATED) from error
+            raise Broken("its steps make no sense") from error
         finally:
             self.budget.steps = steps
 
     def take(self, count: int) -> memoryview:
         """The next bytes."""
         if count > len(self.data) - self.pos:
-            raise Broken("it is truncated")
+            raise Broken(TRUNCATED)
         self.pos += count
         return self.data[self.pos - count:self.pos]
 
@@ -92,12 +93,13 @@ class Machine:
 
     def line(self) -> str:
         """The next bytes up to the end of the line."""
-        block = bytes(self.data[self.pos:self.pos + LINE])
-        end = block.find(b"\n")
-        if end < 0:
-            raise Broken("it is truncated")
-        self.pos += end + 1
-        return block[:end].decode("utf-8")
+        for room in (256, LINE):                        # long lines are rare
+            block = bytes(self.data[self.pos:self.pos + room])
+            end = block.find(b"\n")
+            if end >= 0:
+                self.pos += end + 1
+                return block[:end].decode("utf-8")
+        raise Broken(TRUNCATED)
 
     def push(self, value: Any) -> None:
         """Puts a value on the stack."""
@@ -107,7 +109,7 @@ class Machine:
         """Takes the value on top."""
         value = self.stack.pop()
         if value is MARK:
-            raise Broken("it is damaged")
+            raise Broken("its steps make no sense")
         return value
 
     def pop_mark(self) -> list[Any]:
@@ -117,7 +119,7 @@ class Machine:
                 items = self.stack[i + 1:]
                 del self.stack[i:]
                 return items
-        raise Broken("it is damaged")
+        raise Broken("its steps make no sense")
 
     def find(self, module: Any, name: Any) -> Any:
         """The value behind a global."""
@@ -250,13 +252,13 @@ def _blob(m: Machine, size: int) -> None:
 
 def _get(m: Machine, index: int) -> None:
     if index not in m.memo:
-        raise Broken("it is damaged")
+        raise Broken("its steps make no sense")
     m.push(m.memo[index])
 
 
 def _put(m: Machine, index: int) -> None:
     if m.stack[-1] is MARK:
-        raise Broken("it is damaged")
+        raise Broken("its steps make no sense")
     m.memo[index] = m.stack[-1]
 
 
@@ -278,7 +280,7 @@ def _int_line(m: Machine) -> None:
 def _string_line(m: Machine) -> None:
     text = m.line().strip()
     if len(text) < 2 or text[0] != text[-1] or text[0] not in "'\"":
-        raise Broken("it is damaged")
+        raise Broken("its steps make no sense")
     m.push(codecs.escape_decode(text[1:-1].encode("utf-8"))[0].decode("latin1"))
 
 
@@ -451,8 +453,8 @@ def read(path: str | os.PathLike[str]) -> Any:
             data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         return _read(data, path)
     except Broken as error:
-        raise LGFAError(f"{path} is damaged or was made to do harm: {error}; download it "
-                        f"again.") from error
+        what = "is" if str(error) == TRUNCATED else "is damaged or was made to do harm:"
+        raise LGFAError(f"{path} {what} {error}; download it again.") from error
     except LGFAError as error:
         raise LGFAError(f"{path}: {error}") from error
     except OSError as error:
@@ -518,7 +520,7 @@ def _zip(data: memoryview, path: Path) -> Any:
         with zipfile.ZipFile(path) as archive:
             entries = {entry.filename: entry for entry in archive.infolist()}
     except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
-        raise Broken("its zip directory is not readable, as in a truncated download") from error
+        raise Broken(TRUNCATED) from error
     names = [n for n in entries if n.endswith("/data.pkl") or n == "data.pkl"]
     if not names:
         raise LGFAError("this is a zip archive, not a checkpoint: unpack it first.")
@@ -555,7 +557,7 @@ def _entry(data: memoryview, entry: zipfile.ZipInfo) -> memoryview:
     name, extra = struct.unpack("<HH", data[start + 26:start + 30])
     start += 30 + name + extra
     if start + entry.file_size > len(data):
-        raise Broken("it is truncated")
+        raise Broken(TRUNCATED)
     return data[start:start + entry.file_size]
 
 

@@ -1,0 +1,312 @@
+"""From a file to a network and back; every bad file gives one sentence."""
+from __future__ import annotations
+
+import ast
+import json
+import os
+import pickle
+import struct
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from lgfa import build, cli, cli_files, formats
+from lgfa.config import EncoderConfig, GeneratorConfig
+from lgfa.errors import LGFAError
+from lgfa.formats import core, foreign
+
+SMALL = GeneratorConfig(16, (8, 8, 8), z_dim=6, w_dim=8, mapping_layers=2)
+
+
+@pytest.fixture(scope="module")
+def generator() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return build.network("generator", SMALL).eval()
+
+
+def command(*argv: str) -> int:
+    """The exit code of a command."""
+    return cli.main(argv)
+
+
+def header_file(path: Path, header: object, data: bytes = b"") -> Path:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+    return path
+
+
+# ---- our own format
+
+@pytest.mark.parametrize("dtype", [None, torch.float16])
+def test_round_trip(tmp_path, generator, dtype):
+    file = tmp_path / "x.safetensors"
+    formats.save(file, generator, {"steps": 3}, dtype)
+    twin = formats.load(file, "generator")
+    assert twin.config == generator.config and not twin.training
+    for name, tensor in generator.state_dict().items():
+        expected = tensor if dtype is None else tensor.half().float()
+        assert torch.equal(twin.state_dict()[name], expected)
+    assert formats.read(file)["lgfa"]["info"] == {"steps": 3}
+    assert next(formats.load(file, dtype=torch.bfloat16).parameters()).dtype == torch.bfloat16
+
+
+def test_loading_leaves_the_random_state(tmp_path, generator):
+    file = tmp_path / "x.safetensors"
+    formats.save(file, generator)
+    before = torch.get_rng_state()
+    formats.load(file)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_another_kind_is_refused_naming_both(tmp_path, generator):
+    file = tmp_path / "x.safetensors"
+    formats.save(file, generator)
+    with pytest.raises(LGFAError, match="image generator.*but an image encoder is needed"):
+        formats.load(file, "encoder")
+
+
+def test_keys_and_shapes_are_compared_before_copying(generator):
+    state = {k: v + 1 for k, v in generator.state_dict().items()}
+    before = {k: v.clone() for k, v in generator.state_dict().items()}
+    del state["synthesis.const"]
+    state["surplus"] = torch.zeros(2)
+    state["mapping.layers.0.bias"] = torch.zeros(3)
+    with pytest.raises(LGFAError, match=r"missing: synthesis.const; left over: surplus; "
+                                        r"unequal: mapping.layers.0.bias \[3\] for \[8\]"):
+        formats.copy_strict(generator, state, "generator")
+    assert all(torch.equal(v, before[k]) for k, v in generator.state_dict().items())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_nan_and_inf_are_refused(tmp_path, generator, value):
+    file = tmp_path / "x.safetensors"
+    formats.save(file, generator)
+    tensors, metadata = load_file(file), {"lgfa": json.dumps(formats.read(file)["lgfa"])}
+    tensors["synthesis.const"][0, 0, 0] = value
+    save_file(tensors, file, metadata)
+    with pytest.raises(LGFAError, match="NaN or infinite weights .synthesis.const."):
+        formats.load(file)
+    assert command("inspect", str(file)) == 2
+    twin = build.network("generator", SMALL)
+    with torch.no_grad():
+        twin.synthesis.const[0, 0, 0] = value
+    with pytest.raises(LGFAError, match="NaN"):
+        formats.save(tmp_path / "y.safetensors", twin)
+    assert not (tmp_path / "y.safetensors").exists()
+
+
+def test_float16_overflow_is_refused(tmp_path):
+    twin = build.network("generator", SMALL)
+    with torch.no_grad():
+        twin.synthesis.const[0, 0, 0] = 1e6
+    with pytest.raises(LGFAError, match="float16"):
+        formats.save(tmp_path / "y.safetensors", twin, dtype=torch.float16)
+
+
+@pytest.mark.parametrize("change, words", [
+    ({"version": 99}, "newer version"),
+    ({"kind": "teapot"}, "unknown kind 'teapot'"),
+    ({"config": {"resolution": 12, "channels": [8]}}, "resolution 12"),
+    ({"config": {"resolution": 16, "channels": [8, 8, 8], "extra": 1}}, "unknown extra"),
+    ({"config": {"resolution": 16}}, "not usable"),
+    ({"config": {"resolution": 16, "channels": [10**9] * 3}}, "numbers that no network has"),
+    ({"config": {"resolution": 16, "channels": [8] * 3, "mapping_layers": 10**6}}, "no network"),
+    ({"config": {"resolution": 16, "channels": [900_000] * 3}}, "do not fit the image generator"),
+    ({"config": [[[[[[[[[[[[]]]]]]]]]]]]}, "no network"),
+])
+def test_descriptions_that_do_harm(tmp_path, generator, change, words):
+    file = tmp_path / "x.safetensors"
+    formats.save(file, generator)
+    header = formats.read(file)["lgfa"] | change
+    save_file(load_file(file), file, {"lgfa": json.dumps(header)})
+    with pytest.raises(LGFAError, match=words):
+        formats.load(file)
+
+
+def test_a_network_of_no_kind_cannot_be_saved(tmp_path):
+    with pytest.raises(LGFAError, match="Linear is none of the networks"):
+        formats.save(tmp_path / "x.safetensors", torch.nn.Linear(1, 1))
+
+
+# ---- bad files
+
+def bad_files(folder: Path) -> dict[str, Path]:
+    """The table of bad input, as files."""
+    files = {name: folder / name for name in ("missing.pt", "missing.safetensors")}
+    (folder / "folder.pt").mkdir()
+    files["folder"] = folder / "folder.pt"
+
+    def put(name: str, data: bytes) -> None:
+        files[name] = folder / name
+        files[name].write_bytes(data)
+
+    put("empty.pt", b"")
+    put("text.pt", b"hello\n" * 100)
+    put("text.safetensors", b"hello\n" * 100)
+    put("one_byte.pkl", b"\x80")
+    put("zeros.pkl", bytes(1000))
+    put("hostile.pkl", pickle.dumps(Hostile(folder / "canary")))
+    torch.save({"w": torch.zeros(1000)}, folder / "whole.pt")
+    put("truncated.pt", (folder / "whole.pt").read_bytes()[:2000])
+    put("old_truncated.pt", b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9")
+    save_file({"w": torch.zeros(1000)}, folder / "whole.safetensors")
+    put("truncated.safetensors", (folder / "whole.safetensors").read_bytes()[:-100])
+    put("header_cut.safetensors", (folder / "whole.safetensors").read_bytes()[:20])
+    put("claim.safetensors", struct.pack("<Q", 10 * 2**30) + b"{}" + bytes(100))
+
+    entry = {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}
+    odd = {
+        "huge": {**entry, "shape": [2**40], "data_offsets": [0, 2**42]},
+        "lies": {**entry, "shape": [2**40]},
+        "negative": {**entry, "data_offsets": [-16, 0]},
+        "minus": {**entry, "shape": [-2, -2]},
+        "dtype": {**entry, "dtype": "F1000"},
+        "text": "text", "none": None,
+    }
+    for name, value in odd.items():
+        files[name] = header_file(folder / f"{name}.safetensors", {"w": value}, bytes(16))
+    files["list"] = header_file(folder / "list.safetensors", b"{" + b"[" * 100_000)
+    files["own"] = header_file(folder / "own.safetensors",
+                               {"w": entry, "__metadata__": {"lgfa": "{"}}, bytes(16))
+    return files
+
+
+class Hostile:
+    def __init__(self, canary: Path) -> None:
+        self.canary = canary
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.canary}",)
+
+
+def test_every_bad_file_gives_one_sentence_and_exit_code_2(tmp_path, capsys):
+    for name, file in bad_files(tmp_path).items():
+        assert command("inspect", str(file)) == 2, name
+        assert command("convert", str(file), str(tmp_path / "out.safetensors")) == 2, name
+        out, err = capsys.readouterr()
+        lines = err.strip().splitlines()
+        assert out == "" and len(lines) == 2, err
+        assert all(file.name in line and line.endswith(".") for line in lines), lines
+        with pytest.raises(LGFAError):
+            formats.load(file, "generator")
+    assert not (tmp_path / "out.safetensors").exists() and not (tmp_path / "canary").exists()
+
+
+def test_unknown_content_lists_what_is_there_and_the_formats_known(tmp_path):
+    torch.save({"alpha": torch.zeros(1), "beta": 2}, tmp_path / "x.pt")
+    with pytest.raises(LGFAError, match="rosinality .pt, .*2 entries: alpha, beta"):
+        formats.load(tmp_path / "x.pt")
+
+
+def test_names_in_files_cannot_write_on_the_terminal(tmp_path):
+    torch.save({"a\x1b[31m\nb": torch.zeros(1)}, tmp_path / "x.pt")
+    with pytest.raises(LGFAError) as caught:
+        formats.load(tmp_path / "x.pt")
+    assert str(caught.value).isprintable()
+
+
+# ---- formats that are only refused
+
+def module(**parts: object) -> dict:
+    return {"class_name": "X", "module_type": "class", "state": {"_modules": parts}}
+
+
+def test_foreign_files_are_refused_by_name():
+    weight = torch.zeros(3)
+    cases = {
+        "training checkpoint": {"lgfa_training": 1, "step": 3},
+        "discriminator": {"convs.0.0.weight": weight, "final_conv.0.weight": weight,
+                          "final_linear.0.weight": weight},
+        "StyleCLIP": {"state_dict": {"mapper.course_mapping.1.weight": weight}},
+        "GFPGAN": {"params_ema": {"stylegan_decoder.conv1.weight": weight}},
+        "Stable Diffusion": {"state_dict": {"model.diffusion_model.out.2.bias": weight}},
+        "latent codes": {0: torch.zeros(18, 512), 1: torch.zeros(18, 512)},
+        "StyleGAN3": {"G_ema": module(mapping=module(), synthesis=module(L0_36_512=module()))},
+    }
+    for words, tree in cases.items():
+        found = formats.recognise(tree)
+        assert found.refuse is not None and words in found.refuse, words
+        with pytest.raises(LGFAError, match=words):
+            core.convert(tree, found)
+        with pytest.raises(LGFAError, match=words):
+            core.from_tree(tree, formats.recognise(tree, "generator"))
+    assert len(foreign.FORMATS) == 6
+
+
+def test_tensorflow_pickles_are_refused_by_name(tmp_path):
+    (tmp_path / "x.pkl").write_bytes(b"\x80\x03cdnnlib.tflib.network\nNetwork\n)\x81.")
+    with pytest.raises(LGFAError, match="TensorFlow StyleGAN pickle"):
+        formats.load(tmp_path / "x.pkl", "generator")
+
+
+# ---- commands
+
+def test_convert_the_nvidia_sample(tmp_path, shared, capsys):
+    source, target = shared / "reference" / "ada_pkl_tiny.pkl", tmp_path / "x.safetensors"
+    assert command("inspect", str(source), "--keys") == 0
+    assert "NVIDIA stylegan2-ada" in capsys.readouterr().out
+    assert command("convert", str(source), str(target)) == 0
+    assert command("inspect", str(target)) == 0
+    assert "source_format: NVIDIA stylegan2-ada" in capsys.readouterr().out
+    one, two = formats.load(source, "generator"), formats.load(target, "generator")
+    assert one.config == two.config
+    assert all(torch.equal(v, two.state_dict()[k]) for k, v in one.state_dict().items())
+    assert command("convert", str(target), str(target)) == 2
+    assert command("convert", str(source), str(tmp_path / "x.pt")) == 2
+    assert command("convert", str(source), str(target), "--part", "encoder") == 2
+
+
+def test_a_file_with_two_networks_asks_which():
+    tree = {"state_dict": {"encoder.styles.0.linear.weight": torch.zeros(1),
+                           "encoder.latlayer1.weight": torch.zeros(1),
+                           "decoder.input.input": torch.zeros(1)}}
+    with pytest.raises(LGFAError, match="--part encoder .* or --part decoder"):
+        cli_files.chosen(tree, None)
+    assert cli_files.chosen(tree, "encoder").kind == "encoder"
+    assert cli_files.chosen(tree, "decoder").kind == "generator"
+
+
+def test_models_command(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("LGFA_HOME", str(tmp_path))
+    assert command("models") == 0
+    assert "a205a346e86a9ddaae702e118097d014" in capsys.readouterr().out
+    assert command("models", "download") == 2
+    assert command("models", "download", "teapot") == 2
+    assert "known are stylegan2-ffhq" in capsys.readouterr().err.splitlines()[-1]
+
+
+# ---- the project's own code
+
+def sources(repo: Path) -> list[Path]:
+    skip = {".venv", "tests", ".git", "runs", "outputs", "build"}
+    return [p for p in repo.rglob("*.py") if not skip & set(p.relative_to(repo).parts)]
+
+
+def test_no_code_of_ours_unpickles(repo):
+    """No pickle module at all, torch.load only with weights_only=True, no pickled arrays."""
+    assert len(sources(repo)) > 20
+    for path in sources(repo):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module or ""] if node.level == 0 else []
+            bad = {"pickle", "cPickle", "_pickle", "dill", "joblib", "cloudpickle", "shelve"}
+            assert not bad & {name.split(".")[0] for name in names}, path
+            if isinstance(node, ast.Call):
+                called, options = ast.unparse(node.func), {k.arg: k.value for k in node.keywords}
+                if called in ("torch.load", "torch.hub.load", "torch.jit.load"):
+                    safe = options.get("weights_only")
+                    assert isinstance(safe, ast.Constant) and safe.value is True, path
+                allow = options.get("allow_pickle")
+                assert allow is None or getattr(allow, "value", True) is False, path
+
+
+def test_encoder_settings_round_trip():
+    config = EncoderConfig(num_layers=6, resolution=16)
+    plain = json.loads(json.dumps({"config": build.dataclasses.asdict(config)}))
+    assert build.configs("encoder", plain) == (config,)

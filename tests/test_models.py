@@ -1,0 +1,211 @@
+"""Downloads against a small server: resume, broken connections, wrong files, odd servers."""
+from __future__ import annotations
+
+import hashlib
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from lgfa import models
+from lgfa.errors import LGFAError
+from lgfa.models import Model
+
+DATA = bytes(range(256)) * 4000                 # about one MB
+HASH = hashlib.sha256(DATA).hexdigest()
+
+
+class Server:
+    """What the handler serves, and what it was asked."""
+
+    data, tag, ranges, cut, length, code = DATA, '"1"', True, [], True, 200
+
+    def __init__(self) -> None:
+        self.asked: list[str | None] = []
+        self.cut = []                           # bytes after which connections end, one by one
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                server.answer(self)
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self.http.server_address[1]}/file.bin"
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        wanted = request.headers.get("Range")
+        self.asked.append(wanted)
+        if self.code != 200:
+            request.send_error(self.code)
+            return
+        start = int(wanted[6:-1]) if wanted and self.ranges else 0
+        if start and request.headers.get("If-Range", self.tag) != self.tag:
+            start = 0
+        if wanted and self.ranges and start >= len(self.data):
+            request.send_response(416)
+            request.send_header("Content-Range", f"bytes */{len(self.data)}")
+            request.end_headers()
+            return
+        body = self.data[start:]
+        request.send_response(206 if start else 200)
+        if self.tag:
+            request.send_header("ETag", self.tag)
+        if start:
+            request.send_header("Content-Range",
+                                f"bytes {start}-{len(self.data) - 1}/{len(self.data)}")
+        if self.length:
+            request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        request.wfile.write(body[:self.cut.pop(0)] if self.cut else body)
+
+
+@pytest.fixture
+def server(monkeypatch, tmp_path):
+    server = Server()
+    monkeypatch.setenv("LGFA_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(models, "WAIT", 0.0)
+    put(monkeypatch, server)
+    yield server
+    server.http.shutdown()
+    server.http.server_close()
+
+
+def put(monkeypatch, server: Server, **changes) -> None:
+    """Makes the server's file the only known model."""
+    row = {"file": "file.bin", "what": "", "format": "a test", "licence": "none",
+           "address": server.address, "megabytes": 1, "size": len(DATA), "sha256": HASH}
+    monkeypatch.setattr(models, "MODELS", {"test": Model(**(row | changes))})
+
+
+def files() -> list[str]:
+    return sorted(p.name for p in models.folder().iterdir()) if models.folder().exists() else []
+
+
+def test_download_once_with_progress(server):
+    with pytest.raises(LGFAError, match="models download test"):
+        models.local("test")
+    assert server.asked == [] and not models.is_present("test")
+
+    seen: list[tuple] = []
+    path = models.download("test", lambda done, total: seen.append((done, total)))
+    assert path.read_bytes() == DATA and path == models.local("test") and files() == ["file.bin"]
+    assert seen[0] == (0, len(DATA)) and seen[-1] == (len(DATA), len(DATA))
+    models.download("test")
+    assert len(server.asked) == 1
+
+
+def test_broken_connections_are_resumed(server):
+    server.cut = [300_000, 100_000, 0]
+    assert models.download("test").read_bytes() == DATA
+    assert server.asked == [None, "bytes=300000-", "bytes=400000-", "bytes=400000-"]
+    assert files() == ["file.bin"]
+
+
+def test_a_later_attempt_goes_on_where_the_first_stopped(server):
+    server.cut = [200_000, 0, 0, 0]
+    with pytest.raises(LGFAError, match="broke off .* go on from 200,000 bytes"):
+        models.download("test")
+    assert "file.bin" not in files() and "file.bin.part" in files()
+    server.asked.clear()
+    assert models.download("test").read_bytes() == DATA
+    assert server.asked == ["bytes=200000-"] and files() == ["file.bin"]
+
+
+def test_server_without_range(server):
+    server.ranges, server.cut = False, [300_000]
+    assert models.download("test").read_bytes() == DATA
+    assert server.asked == [None, "bytes=300000-"]
+
+
+def test_server_without_length(server):
+    server.length = False
+    assert models.download("test").read_bytes() == DATA
+
+
+def test_a_file_that_changed_in_between_starts_anew(server, monkeypatch):
+    put(monkeypatch, server, sha256=None, size=None)
+    server.cut = [200_000, 0, 0, 0]
+    with pytest.raises(LGFAError):
+        models.download("test")
+    server.data, server.tag = DATA[::-1], '"2"'
+    assert models.download("test").read_bytes() == DATA[::-1]
+
+
+def test_without_hash_and_mark_nothing_is_resumed(server, monkeypatch):
+    put(monkeypatch, server, sha256=None, size=None)
+    server.tag, server.cut = "", [200_000]
+    assert models.download("test").read_bytes() == DATA
+    assert server.asked == [None, None]
+
+
+def test_a_whole_partial_file_needs_no_more_bytes(server, monkeypatch):
+    put(monkeypatch, server, size=None)
+    models.folder().mkdir(parents=True)
+    (models.folder() / "file.bin.part").write_bytes(DATA)
+    assert models.download("test").read_bytes() == DATA         # the server answers 416
+
+
+def test_a_partial_file_that_is_too_long_starts_anew(server, monkeypatch):
+    put(monkeypatch, server, size=None)
+    models.folder().mkdir(parents=True)
+    (models.folder() / "file.bin.part").write_bytes(DATA + b"more")
+    assert models.download("test").read_bytes() == DATA
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"sha256": "0" * 64}, "SHA-256"),
+    ({"sha256": "00000000"}, "SHA-256"),
+    ({"sha256": None, "kind": "generator"}, "is not a test"),
+])
+def test_wrong_contents_are_removed(server, monkeypatch, changes, words):
+    put(monkeypatch, server, **changes)
+    with pytest.raises(LGFAError, match=words):
+        models.download("test")
+    assert files() == []
+
+
+def test_wrong_size_is_refused_before_the_download(server, monkeypatch):
+    put(monkeypatch, server, size=5)
+    with pytest.raises(LGFAError, match="instead of 5"):
+        models.download("test")
+    assert "file.bin" not in files()
+
+
+def test_no_such_file_and_no_such_server(server, monkeypatch):
+    server.code = 404
+    with pytest.raises(LGFAError, match="answers 404 .* by hand"):
+        models.download("test")
+    put(monkeypatch, server, address="http://127.0.0.1:1/file.bin")
+    with pytest.raises(LGFAError, match="broke off"):
+        models.download("test")
+    assert "file.bin" not in files()
+
+
+def test_full_disk_is_said_before_the_download(server, monkeypatch):
+    monkeypatch.setattr(models.shutil, "disk_usage", lambda path: type("U", (), {"free": 10}))
+    with pytest.raises(LGFAError, match="make room"):
+        models.download("test")
+
+
+def test_the_table(monkeypatch, tmp_path):
+    assert len(models.MODELS) >= 12
+    for name, model in models.MODELS.items():
+        assert models.known(name) is models.known(model.file) is model
+        assert model.address.startswith("https://") and model.licence and model.what
+        assert model.sha256 is None or set(model.sha256) <= set("0123456789abcdef")
+    assert len({m.file for m in models.MODELS.values()}) == len(models.MODELS)
+    monkeypatch.delenv("LGFA_HOME", raising=False)
+    assert models.folder().parts[-2:] == (".cache", "lgfa")
+    with pytest.raises(LGFAError, match="known are"):
+        models.known("teapot")
+
+
+def test_the_face_detector_is_the_one_of_the_table(shared):
+    file = shared / "faces" / "yunet_n_640_640.onnx"
+    model = models.MODELS["yunet"]
+    assert file.stat().st_size == model.size
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == model.sha256

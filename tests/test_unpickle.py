@@ -1,0 +1,426 @@
+"""The reader of pickles: what it gives, what it refuses, and that nothing ever runs."""
+from __future__ import annotations
+
+import argparse
+import collections
+import io
+import os
+import pickle
+import random
+import struct
+import subprocess
+import sys
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lgfa import unpickle
+from lgfa.errors import LGFAError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class Calls:
+    """Pickles as a call of `function`."""
+
+    def __init__(self, function, *args):
+        self.parts = function, args
+
+    def __reduce__(self):
+        return self.parts
+
+
+def canary_calls(canary: Path) -> dict[str, Calls]:
+    """Objects that act when a careless reader loads them, most by creating the canary file."""
+    touch = f"open({str(canary)!r}, 'w').close()"
+    return {
+        "system": Calls(os.system, f"touch {canary}"),
+        "eval": Calls(eval, touch),
+        "exec": Calls(exec, touch),
+        "open": Calls(open, str(canary), "w"),
+        "getattr": Calls(getattr, "text", "upper"),
+        "import": Calls(__import__, "antigravity"),
+        "load": Calls(torch.load, str(canary)),
+        "Popen": Calls(subprocess.Popen, ["touch", str(canary)]),
+    }
+
+
+def refused(data: bytes, *words: str) -> str:
+    """The sentence with which a pickle is refused."""
+    with pytest.raises(LGFAError) as caught:
+        unpickle.loads(data)
+    text = str(caught.value)
+    assert "\n" not in text and all(word in text for word in words), text
+    return text
+
+
+def opcodes(*parts: bytes) -> bytes:
+    return b"\x80\x04" + b"".join(parts) + b"."
+
+
+def text(value: str) -> bytes:
+    return b"\x8c" + bytes([len(value)]) + value.encode()
+
+
+def named(module: str, name: str) -> bytes:
+    return f"c{module}\n{name}\n".encode()
+
+
+# ---- hostile files
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_calls_are_refused_by_name_and_nothing_runs(tmp_path, protocol):
+    canary = tmp_path / "canary"
+    for name, call in canary_calls(canary).items():
+        data = pickle.dumps({"g_ema": [call]}, protocol)
+        refused(data, "refused", name)
+        file = tmp_path / "bad.pkl"
+        file.write_bytes(data)
+        with pytest.raises(LGFAError, match="refused"):
+            unpickle.read(file)
+    assert not canary.exists() and "antigravity" not in sys.modules
+
+
+@pytest.mark.parametrize("new_layout", [True, False])
+def test_calls_in_torch_files_are_refused(tmp_path, new_layout):
+    canary, file = tmp_path / "canary", tmp_path / "bad.pt"
+    tree = {"w": torch.ones(3), "x": Calls(os.system, f"touch {canary}")}
+    torch.save(tree, file, _use_new_zipfile_serialization=new_layout)
+    with pytest.raises(LGFAError, match="system"):
+        unpickle.read(file)
+    assert not canary.exists()
+
+
+def test_calls_in_nested_blobs_are_refused(tmp_path):
+    canary = tmp_path / "canary"
+    inner = io.BytesIO()
+    torch.save(Calls(os.system, f"touch {canary}"), inner, _use_new_zipfile_serialization=False)
+    refused(pickle.dumps(Calls(torch.storage._load_from_bytes, inner.getvalue()), 3), "system")
+    assert not canary.exists()
+
+
+def test_nested_blobs_have_a_limit():
+    blob = pickle.dumps(None, 2)
+    for _ in range(8):
+        outer = io.BytesIO()
+        torch.save(Calls(torch.storage._load_from_bytes, blob), outer,
+                   _use_new_zipfile_serialization=False)
+        blob = outer.getvalue()
+    refused(blob, "nests blobs")
+
+
+def test_other_ways_to_name_a_function(tmp_path):
+    canary = tmp_path / "canary"
+    argument = text(f"touch {canary}")
+    system = text("os") + text("system") + b"\x93"
+    assert "os.system" in refused(opcodes(system, argument, b"\x85R"))              # STACK_GLOBAL
+    assert "os.system" in refused(opcodes(b"(ios\nsystem\n"))                       # INST
+    assert "os.system" in refused(opcodes(b"(", named("os", "system"), argument, b"o"))   # OBJ
+    assert "os.system" in refused(opcodes(named("os", "system"), argument, b"\x85\x81"))  # NEWOBJ
+    assert "refused" in refused(opcodes(text("builtins"), text("object.__class__"), b"\x93"))
+    assert "refused" in refused(opcodes(text("collections"), text("OrderedDict.fromkeys"), b"\x93"))
+    assert "text" in refused(opcodes(b"K\x01", text("x"), b"\x93"))
+    refused(opcodes(b"\x82\x01"), "extensions")
+    refused(opcodes(text("anything"), b"Q"), "outside")
+    refused(opcodes(b"Panything\n"), "outside")
+    assert not canary.exists()
+
+
+def test_nothing_is_imported():
+    assert "antigravity" not in sys.modules
+    refused(opcodes(named("antigravity", "fly")), "antigravity.fly")
+    assert "antigravity" not in sys.modules
+
+
+def test_data_only_names_cannot_be_called():
+    refused(opcodes(named("numpy", "ndarray"), b"(K\x03t\x85R"), "it calls numpy.ndarray")
+    refused(opcodes(named("torch", "FloatStorage"), b"K\x05\x85R"), "it calls torch.FloatStorage")
+    refused(opcodes(named("builtins", "object"), b")\x81"), "builtins.object")
+    refused(opcodes(text("a"), b")R"), "no function")
+    refused(opcodes(b"K\x01K\x02R"), "no function")
+
+
+@pytest.mark.parametrize("name, arguments", [
+    ("collections.OrderedDict", b"K\x05"),
+    ("builtins.set", b"]]a"),
+    ("builtins.bytearray", b"J\xff\xff\xff\x7f"),
+    ("builtins.bytes", b"J\xff\xff\xff\x7f"),
+    ("_codecs.encode", text("a")),
+    ("torch.Size", b"K\x05"),
+    ("torch._utils._rebuild_tensor_v2", b"K\x05"),
+    ("torch._utils._rebuild_parameter", b"K\x05"),
+    ("torch.storage._load_from_bytes", b"K\x05"),
+    ("torch_utils.persistence._reconstruct_persistent_obj", b"K\x05"),
+    ("numpy.dtype", text("O")),
+    ("numpy.dtype", text("V1000000000")),
+    ("numpy.core.multiarray.scalar", b"K\x05"),
+    ("copyreg._reconstructor", b"K\x05"),
+])
+def test_allowed_names_with_odd_arguments(name, arguments):
+    module, _, function = name.rpartition(".")
+    call = named(module, function)
+    if name in ("collections.OrderedDict", "_codecs.encode"):
+        assert unpickle.loads(opcodes(call, arguments, b"\x85R")) in ({}, b"a")
+    else:
+        refused(opcodes(call, arguments, b"\x85R"), "damaged or was made to do harm")
+    refused(opcodes(call, b"(", b"K\x01" * 30, b"tR")) if name != "collections.OrderedDict" else 0
+    refused(opcodes(call, b"}" + text("a") + b"K\x01sb"), "damaged or was made to do harm")
+
+
+@pytest.mark.parametrize("tricks", [
+    b"h\x05",                                   # a memo that was never filled
+    b"(q\x00",                                  # a mark in the memo
+    b"a", b"e", b"s", b"u", b"b", b"t", b"R",   # nothing on the stack
+    b"K\x01(K\x02a",                            # append to a mark
+    b"K\x01K\x02a",                             # append to a number
+    b"K\x01K\x02K\x03s",                        # item of a number
+    b"](K\x01K\x02\x90",                        # a list as a set
+    b"}]K\x01s",                                # a list as a key
+    b"}(K\x01u",                                # a key without its value
+    b"]q\x00h\x00a",                            # a list that holds itself
+    b"}q\x00K\x01h\x00s",                       # a table that holds itself
+    b"\xff",                                    # no opcode
+    b"I1x\n", b"Fabc\n", b"Sabc\n", b"L99999999999999999x\n",
+    b"X\x02\x00\x00\x00\xff\xfe",               # no UTF-8
+    b"\x80\x09",                                # protocol 9
+    b"", b"(",
+])
+def test_memo_and_stack_tricks(tricks):
+    refused(opcodes(tricks), "damaged or was made to do harm")
+
+
+def test_code_of_a_function_cannot_be_replaced():
+    """BUILD sets attributes in Python's own reader; here nothing on the stack has any."""
+    before = unpickle.stored._dict.__defaults__
+    refused(opcodes(named("collections", "OrderedDict"), b"N}", text("__defaults__"),
+                    b"K\x01\x85s\x86b"))
+    assert unpickle.stored._dict.__defaults__ is before
+
+
+# ---- claims
+
+@pytest.mark.parametrize("claim", [
+    b"\x8e" + struct.pack("<Q", 10 * 2**30),            # BINBYTES8
+    b"\x96" + struct.pack("<Q", 10 * 2**30),            # BYTEARRAY8
+    b"\x8d" + struct.pack("<Q", 10 * 2**30),            # BINUNICODE8
+    b"B\xff\xff\xff\xff", b"X\xff\xff\xff\xff",
+    b"\x8b\xff\xff\xff\x7f", b"\x8b\xff\xff\xff\xff",   # LONG4
+])
+def test_claimed_lengths_are_compared_with_the_file(claim):
+    refused(opcodes(claim), "damaged or was made to do harm")
+
+
+def legacy_file(numel: int, blob: bytes = b"\0" * 16) -> bytes:
+    """torch's older layout with a tensor that claims `numel` elements."""
+    out = io.BytesIO()
+    torch.save(torch.zeros(4), out, _use_new_zipfile_serialization=False)
+    data = out.getvalue()
+    claim = b"\x8a" + bytes([8]) + struct.pack("<q", numel)
+    assert data.count(b"K\x04N") == 1
+    return data.replace(b"K\x04N", claim + b"N")
+
+
+def test_storage_claims(tmp_path):
+    refused(legacy_file(10 * 2**30))
+    refused(legacy_file(-1))
+    refused(legacy_file(2**62))
+
+
+def test_tensors_do_not_reach_beyond_their_storage(tmp_path):
+    file = tmp_path / "x.pt"
+    torch.save(torch.arange(6.0).view(2, 3), file)
+    data = file.read_bytes()
+    shape = b"K\x02K\x03\x86"
+    assert data.count(shape) == 1
+    for rows in (3, 255):
+        file.write_bytes(data.replace(shape, bytes([0x4B, rows]) + b"K\x03\x86"))
+        with pytest.raises(LGFAError, match="beyond its storage"):
+            unpickle.read(file)
+    # Stride 0 would turn four bytes into ten gigabytes on the first copy.
+    torch.save(torch.zeros(1).expand(50_000, 50_000), file)
+    with pytest.raises(LGFAError, match="beyond its storage"):
+        unpickle.read(file)
+
+
+def test_one_blob_cannot_be_loaded_again_and_again():
+    blob = io.BytesIO()
+    torch.save(torch.zeros(100_000).untyped_storage(), blob, _use_new_zipfile_serialization=False)
+    load = named("torch.storage", "_load_from_bytes") + b"\x94"
+    raw = b"B" + struct.pack("<I", len(blob.getvalue())) + blob.getvalue() + b"\x94"
+    again = b"h\x00h\x01\x85R"
+    once = unpickle.loads(opcodes(load, raw, b"0", again))
+    assert len(once) == 400_000
+    refused(opcodes(load, raw, b"00(", again * 50, b"t"), "more bytes")
+
+
+def test_depth_and_number_of_steps_have_limits():
+    refused(opcodes(b"]" * 100_000 + b"a" * 99_999), "too deep")
+    refused(opcodes(b")" + b"\x85" * 1_000_000), "too deep")
+    nested = b"K\x01" + b"\x85" * 100_000
+    refused(opcodes(b"}", nested, b"K\x01s"), "key")            # hashing it would overflow
+
+
+def test_shared_containers_stay_shared():
+    """Thirty levels of pairs have a thousand million leaves, and thirty objects."""
+    level: list = []
+    for _ in range(30):
+        level = [level, level]
+    tree = unpickle.loads(pickle.dumps(level))
+    assert tree[0] is tree[1]
+
+
+def test_zip_bombs_and_broken_zips(tmp_path):
+    file = tmp_path / "bomb.pt"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", b"\0" * 50_000_000)
+    with pytest.raises(LGFAError, match="compressed"):
+        unpickle.read(file)
+
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("photo.png", b"x")
+    with pytest.raises(LGFAError, match="zip archive"):
+        unpickle.read(file)
+
+    torch.save({"w": torch.zeros(1000)}, file)
+    data = file.read_bytes()
+    # The directory claims four gigabytes for each entry in turn; the file has none of them.
+    starts = [at for at in range(len(data) - 28) if data[at:at + 4] == b"PK\x01\x02"]
+    sizes = struct.pack("<II", 0xFFFFFF00, 0xFFFFFF00)
+    seen = [outcome(data[:at + 20] + sizes + data[at + 28:], file) for at in starts]
+    assert "refused" in seen
+
+
+def test_a_storage_cannot_point_outside_its_archive(tmp_path):
+    file = tmp_path / "x.pt"
+    out = io.BytesIO()
+    torch.save({"w": torch.zeros(4)}, out)
+    with zipfile.ZipFile(out) as source, zipfile.ZipFile(file, "w") as target:
+        for entry in source.infolist():
+            if not entry.filename.endswith("data/0"):
+                target.writestr(entry.filename, source.read(entry))
+    with pytest.raises(LGFAError, match="storage '0' is not there"):
+        unpickle.read(file)
+
+
+# ---- values
+
+def example() -> dict:
+    return {
+        "t": torch.arange(6).view(2, 3).t(), "p": torch.nn.Parameter(torch.ones(3)),
+        "half": torch.ones(3).bfloat16(), "none": torch.zeros(0, 3), "bool": torch.tensor(True),
+        "numpy": np.arange(6.0).reshape(2, 3), "fortran": np.asfortranarray(np.eye(3)[:2]),
+        "big_endian": np.arange(3, dtype=">i4"), "scalar": np.float32(2.5), "u16": np.uint16(3),
+        "state": torch.nn.Linear(2, 2).state_dict(), "size": torch.Size([1, 2]),
+        "opts": argparse.Namespace(lr=0.1, sizes=[1, 2], path=Path("/a/b")),
+        "counter": collections.Counter("aab"), "device": torch.device("cuda:0"),
+        "dtype": torch.float16, "long": -(10**40), "set": {1, 2}, "frozen": frozenset("ab"),
+        "bytes": b"\0\xff", "float": -1.5, "complex": 1 + 2j, "tuple": (1, "a", None, False),
+        "unicode": "\u00e9\u4e00", 3: "number", "optimizer": {"state": {0: {"step": 1}}},
+    }
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("new_layout", [True, False])
+def test_torch_files_give_what_was_stored(tmp_path, protocol, new_layout):
+    file, stored = tmp_path / "x.pt", example()
+    torch.save(stored, file, pickle_protocol=protocol, _use_new_zipfile_serialization=new_layout)
+    tree = unpickle.read(file)
+    assert list(tree) == list(stored)
+    for key in ("t", "p", "half", "none", "bool"):
+        assert torch.equal(tree[key], stored[key].detach()) and tree[key].dtype == stored[key].dtype
+    for key in ("numpy", "fortran", "big_endian"):
+        np.testing.assert_array_equal(tree[key], stored[key])
+    for key in ("scalar", "u16", "size", "dtype", "long", "set", "frozen", "bytes", "float",
+                "complex", "tuple", "unicode", 3, "optimizer", "counter"):
+        assert tree[key] == stored[key], key
+    assert isinstance(tree["scalar"], float) and type(tree["state"]) is dict
+    assert torch.equal(tree["state"]["weight"], stored["state"]["weight"])
+    assert tree["opts"] == {"lr": 0.1, "sizes": [1, 2], "path": "/a/b"}
+    assert tree["device"] == "cuda:0"
+
+
+def test_tensors_are_writable_and_share_what_they_shared(tmp_path):
+    file, base = tmp_path / "x.pt", torch.arange(6.0)
+    torch.save({"a": base, "b": base[2:4]}, file)
+    tree = unpickle.read(file)
+    tree["a"][2] = 9
+    assert tree["b"].tolist() == [9, 3]
+
+
+def test_torchscript_archives_are_trees_of_weights(tmp_path):
+    file = tmp_path / "script.pt"
+    network = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3)).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.trace(network, torch.zeros(1, 2)).save(str(file))
+    weights = unpickle.weights(unpickle.read(file))
+    for name, tensor in network.state_dict().items():
+        if name in weights or "num_batches" not in name:
+            assert torch.equal(weights[name], tensor)
+
+
+def test_nvidia_sample_is_read_exactly(shared, monkeypatch):
+    monkeypatch.syspath_prepend(str(shared / "reference"))
+    import recipe
+    manifest = recipe.load_manifest(shared / "reference" / "ada_pkl_tiny.manifest.json")
+    tree = unpickle.read(shared / "reference" / "ada_pkl_tiny.pkl")
+    assert tree["G_ema"]["class_name"] == "Generator"
+    for group in ("G", "D", "G_ema"):
+        expected = recipe.build_state_dict(manifest, group=group)
+        weights = unpickle.weights(tree[group])
+        assert set(weights) == set(expected)
+        assert all(torch.equal(torch.as_tensor(weights[k]), expected[k]) for k in expected)
+
+
+# ---- damage
+
+def outcome(data: bytes, file: Path) -> str:
+    """Reads damaged bytes: a tree or one sentence, never another exception."""
+    file.write_bytes(data)
+    try:
+        unpickle.read(file)
+    except LGFAError as error:
+        assert "\n" not in str(error)
+        return "refused"
+    return "read"
+
+
+def test_truncated_sample_is_always_refused(shared, tmp_path):
+    data = (shared / "reference" / "ada_pkl_tiny.pkl").read_bytes()
+    draw = random.Random(0)
+    offsets = [1, 2, 3, 10, 100, len(data) - 1] + [draw.randrange(len(data)) for _ in range(30)]
+    assert {outcome(data[:n], tmp_path / "x.pkl") for n in offsets} == {"refused"}
+
+
+@pytest.mark.parametrize("new_layout", [True, False])
+def test_damaged_torch_files(tmp_path, new_layout):
+    out = io.BytesIO()
+    torch.save(example(), out, _use_new_zipfile_serialization=new_layout)
+    data, draw = out.getvalue(), random.Random(1)
+    for n in [draw.randrange(1, len(data)) for _ in range(150)]:
+        outcome(data[:n], tmp_path / "x.pt")
+    for _ in range(400):
+        broken = bytearray(data)
+        for _ in range(draw.randrange(1, 4)):
+            broken[draw.randrange(len(data))] = draw.randrange(256)
+        outcome(bytes(broken), tmp_path / "x.pt")
+
+
+@pytest.mark.parametrize("data, words", [
+    (b"hello, I am a text", "text file"),
+    (b"<!DOCTYPE html><html>", "web page"),
+    (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+    (b"\x89PNG\r\n\x1a\n" + bytes(20), "picture"),
+    (b"\x1f\x8b" + bytes(20), "compressed archive"),
+    (bytes(100), "no checkpoint"),
+    (b"certainly not a pickle.", "text file"),
+])
+def test_other_files_are_named(tmp_path, data, words):
+    file = tmp_path / "x.pt"
+    file.write_bytes(data)
+    with pytest.raises(LGFAError, match=words):
+        unpickle.read(file)
