@@ -1,0 +1,326 @@
+"""The command `train`: a motion model for a generator, from stills and sentences."""
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from .errors import LGFAError
+
+DESCRIPTION = """\
+Trains the motion model (paper III-E, IV-A) and writes into --out:
+  motion.safetensors     the trained model, for `animate --motion`, at the end or when stopped
+  checkpoints/           everything that --resume needs
+  samples/               strips of frames, every --sample-every steps
+  log.jsonl              every loss at every step
+Ctrl-C saves and ends; a killed training loses the steps since its last checkpoint.
+Several accelerators: torchrun --nproc-per-node 4 -m lgfa train .. (the same training, shared)."""
+
+EXAMPLES = """\
+examples:
+  python -m lgfa train --domain toon --source samples --iterations 2000 --out runs/toon
+  python -m lgfa train --domain toon --source samples --iterations 4000 --out runs/toon --resume
+  python -m lgfa train --generator ffhq.pt --encoder e4e.pt --clip ViT-B-32/openai \\
+      --encoder-clip RN50/openai --perceptual lpips.safetensors \\
+      --source folder:aligned_faces --prompts words.txt --out runs/ffhq --precision bf16
+a prompt file (lines: words with their paraphrases; without templates whole sentences):
+  template: The person is {}
+  smiling | happy | grinning
+  angry"""
+
+#: setting of TrainConfig -> (group, help); its type and default come from there
+SETTINGS = {
+    "iterations": ("length", "steps in all"),
+    "batch": ("length", "clips a step, each with another word; over all ranks together"),
+    "frames": ("length", "frames of a training clip"),
+    "seed": ("length", "of every random draw"),
+    "clip_rate": ("learning", "rate of the CLIP encoders; 0 leaves them as they are, and the "
+                              "model's file then holds none: --clip is needed to animate"),
+    "motion_rate": ("learning", "rate of the recurrent motion generator"),
+    "mapper_rate": ("learning", "rate of the mappers"),
+    "grad_clip": ("learning", "largest gradient norm; 0 = any"),
+    "ema_decay": ("learning", "average of the weights to export, such as 0.999; 0 = none"),
+    "w_reg": ("losses", "weight of the distance from the still"),
+    "path_reg": ("losses", "weight of the path's smoothness"),
+    "path_order": ("losses", "of the path's difference: 2, 1 or 0 (ablation)"),
+    "cont": ("losses", "weight of the agreement with the sentence"),
+    "cont_form": ("losses", "contrastive, or pairwise (ablation)"),
+    "tau": ("losses", "temperature of the contrastive loss"),
+    "lpips": ("losses", "weight of the perceptual distance from the still; needs --perceptual"),
+    "lpips_frames": ("losses", "frames it looks at: of first, last, random"),
+    "identity": ("losses", "weight of the identity distance; needs an identity network"),
+    "latent_units": ("losses", "units of the two distances in W: raw, std (W's spread) or auto"),
+    "augment": ("losses", "changes before the loss CLIP: of shift, crop, colour, noise"),
+    "augment_views": ("losses", "changed copies of a frame"),
+    "precision": ("cost", "of the frozen networks: fp32, or bf16 / fp16 on accelerators"),
+    "render_chunk": ("cost", "frames kept for the gradient at a time, such as 1 where memory is "
+                             "short (a third slower); 0 = all"),
+    "save_every": ("output", "steps between checkpoints; 0 = at the end only"),
+    "keep": ("output", "checkpoints kept"),
+    "sample_every": ("output", "steps between sample strips; 0 = none"),
+    "sample_rows": ("output", "clips in a strip"),
+    "sample_frames": ("output", "frames of each"),
+}
+
+
+def add_train_parser(
+    subparsers: Any,                        # of argparse
+) -> None:
+    """Adds `train`; its handler is a function of the parsed arguments."""
+    from .config import TrainConfig
+    parser = subparsers.add_parser(
+        "train", help="train a motion model", description=DESCRIPTION, epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.set_defaults(handler=train)
+    _add_networks(parser.add_argument_group("networks (a domain's name or a file each)"))
+    _add_data(parser.add_argument_group("stills and sentences"))
+    _add_model(parser.add_argument_group("motion model"))
+    out = parser.add_argument_group("output")
+    out.add_argument("--out", required=True, metavar="FOLDER", help="where everything is written")
+    out.add_argument("--resume", action="store_true",
+                     help="go on from the newest checkpoint, or begin where there is none")
+    groups = {"output": out}
+    for field in dataclasses.fields(TrainConfig):
+        name, text = SETTINGS[field.name]
+        if name not in groups:
+            groups[name] = parser.add_argument_group(name)
+        _add_setting(groups[name], field, text)
+    groups["cost"].add_argument("--device", help="cpu, cuda, mps (default: an accelerator if any)")
+
+
+def _add_setting(group: Any, field: dataclasses.Field, text: str) -> None:
+    """One option for a field of TrainConfig."""
+    option, default = "--" + field.name.replace("_", "-"), field.default
+    if isinstance(default, tuple):
+        shown = " ".join(default) or "none"
+        group.add_argument(option, nargs="*", default=default, metavar="NAME",
+                           help=f"{text} (default: {shown})")
+    else:
+        group.add_argument(option, type=type(default), default=default,
+                           metavar={int: "N", float: "X"}.get(type(default), "NAME"),
+                           help=f"{text} (default: {default})")
+
+
+def _add_networks(group: Any) -> None:
+    group.add_argument("--domain", metavar="NAME",
+                       help="takes each network that is not named below from models/NAME; "
+                            "bundled: toon (default: toon, unless --generator is given)")
+    group.add_argument("--generator", metavar="FILE", help="StyleGAN2, frozen")
+    group.add_argument("--encoder", metavar="FILE", help="e4e, for --source folder:PATH")
+    group.add_argument("--clip", metavar="NAME", help="CLIP of the loss, frozen")
+    group.add_argument("--encoder-clip", metavar="NAME",
+                       help="CLIP whose copy is trained (default: that of the loss)")
+    group.add_argument("--perceptual", metavar="FILE", help="LPIPS trunk")
+    group.add_argument("--identity-network", metavar="FILE", help="for --identity above 0")
+
+
+def _add_data(group: Any) -> None:
+    group.add_argument("--source", default="samples", metavar="WHAT",
+                       help="samples (of the generator), folder:PATH (aligned images, through the "
+                            "encoder) or latents:FILE (default: samples)")
+    group.add_argument("--truncation", type=float, default=0.7, metavar="X",
+                       help="of samples, 0 .. 1; domains with a sampler of their own ignore it "
+                            "(default: 0.7)")
+    group.add_argument("--cache", metavar="FOLDER",
+                       help="where a folder's encoded images are kept (default: PATH/.lgfa)")
+    group.add_argument("--prompts", metavar="FILE",
+                       help="sentences to train on (default: the domain's, else the paper's 28 "
+                            "words in \"The person is {}\")")
+
+
+def _add_model(group: Any) -> None:
+    group.add_argument("--schedule", choices=("even", "authors", "paper"), default="even",
+                       help="sizes of the motion's steps (default: even)")
+    group.add_argument("--no-visual", action="store_true",
+                       help="the model never sees the still, only its code (paper: other domains)")
+    group.add_argument("--offsets", choices=("raw", "w"),
+                       help="units of the mappers' output: W's own, or through the root of W's "
+                            "covariance (default: w for a domain, else raw)")
+    group.add_argument("--shared-layers", action="store_true",
+                       help="one offset for all layers of the generator")
+
+
+# ---- the command
+
+def train(args: argparse.Namespace) -> None:
+    """Loads, trains, says what it does. Raises LGFAError for anything that does not fit."""
+    from . import ranks
+    from .config import TrainConfig
+    from .trainer import Trainer
+
+    config = TrainConfig(**{field.name: getattr(args, field.name)
+                            for field in dataclasses.fields(TrainConfig)})
+    here = ranks.start(args.device)
+    say = _speaker(here.first)
+    try:
+        domain = args.domain or (None if args.generator else "toon")
+        networks = _load_networks(args, config, domain, here.device)
+        prompts = _prompts(args.prompts, domain)
+        source = _source(args, domain, networks, here, say)
+        motion = _motion(args, config, domain, networks, source, prompts)
+        with _interrupts() as stopping:
+            trainer = Trainer(
+                config, motion, networks["generator"], source, prompts, networks["clip"],
+                networks["perceptual"], networks["identity"], args.out, here,
+                _reporter(say), stopping, say)
+            result = trainer.run(args.resume)
+        ended = "stopped" if result.stopped else "finished"
+        say(f"{ended} at step {result.step}: {result.network}")
+        if result.stopped:
+            say("the same command with --resume goes on from here.")
+    finally:
+        ranks.stop()
+
+
+def _load_networks(args: Any, config: Any, domain: str | None, device: Any) -> dict[str, Any]:
+    """The frozen networks that this training needs, by name; None for the others."""
+    from .formats import load
+    from .load import load_clip
+
+    def named(option: str, what: str) -> str:
+        name = getattr(args, option) or domain
+        if name is None:
+            raise LGFAError(f"the training needs {what}: give --{option.replace('_', '-')}.")
+        return name
+
+    networks = {
+        "generator": load(named("generator", "a generator"), "generator", device),
+        "clip": load_clip(named("clip", "a CLIP"), device),
+        "perceptual": None, "identity": None, "encoder": None, "encoder_clip": None,
+    }
+    if args.encoder_clip:
+        networks["encoder_clip"] = load_clip(args.encoder_clip, device)
+    if config.lpips and config.lpips_frames:
+        name = named("perceptual", "an LPIPS trunk (or --lpips 0)")
+        networks["perceptual"] = load(name, "perceptual", device)
+    if config.identity:
+        name = named("identity_network", "an identity network (or --identity 0)")
+        networks["identity"] = load(name, "identity", device)
+    if args.source.startswith("folder:"):
+        networks["encoder"] = load(named("encoder", "an encoder"), "encoder", device)
+    return networks
+
+
+def _prompts(file: str | None, domain: str | None) -> Any:
+    """From a file, or the domain's own, or the paper's."""
+    from .prompts import Prompts
+    if file:
+        return Prompts.read(file)
+    if domain == "toon":
+        from .toon.captions import zero_shot
+        return Prompts(zero_shot("expression"), ("{}",))
+    return Prompts()
+
+
+def _source(args: Any, domain: str | None, networks: dict[str, Any], here: Any, say: Any) -> Any:
+    """The stills that --source names."""
+    from .data import FolderSource, LatentSource, SampleSource
+    generator = networks["generator"]
+    kind, _, path = args.source.partition(":")
+    if kind == "samples" and not path:
+        return SampleSource(generator, args.truncation,
+                            sample_still=None if args.generator else _stills(domain, generator))
+    if kind == "latents" and path:
+        return LatentSource(path)
+    if kind == "folder" and path:
+        def progress(done: int, total: int) -> None:
+            if done % 50 == 0 or done == total:
+                say(f"images encoded: {done} of {total}")
+        return FolderSource(path, networks["encoder"], generator.resolution, args.cache, say,
+                            progress, (here.rank, here.size))
+    raise LGFAError(f"the source {args.source!r} is unknown: use samples, folder:PATH or "
+                    "latents:FILE.")
+
+
+def _stills(domain: str | None, generator: Any) -> Callable | None:
+    """A domain's own sampler as (count, generator) -> codes, or None."""
+    import torch
+
+    from .domain import DOMAINS
+    if domain not in DOMAINS:
+        return None
+    module, _, name = DOMAINS[domain].stills.partition(":")
+    of_seeds = getattr(importlib.import_module(f".{module}", __package__), name)
+
+    def stills(count: int, random: torch.Generator) -> torch.Tensor:
+        seeds = torch.randint(2**31, (count,), generator=random).tolist()
+        return of_seeds(generator, seeds)
+    stills.__qualname__ = f"{domain} stills"
+    return stills
+
+
+def _motion(
+    args: Any,
+    config: Any,
+    domain: str | None,
+    networks: dict[str, Any],
+    source: Any,
+    prompts: Any,
+) -> Any:
+    """A fresh motion model."""
+    from .prepare import new_motion
+    visual = not args.no_visual
+    return new_motion(
+        networks["generator"], networks["encoder_clip"] or networks["clip"], source, prompts,
+        seed=config.seed,
+        own_encoders=config.clip_rate > 0 or networks["encoder_clip"] is not None,
+        offsets=args.offsets or ("w" if domain and not args.generator else "raw"),
+        schedule=args.schedule, visual=visual, visual_mapper=visual,
+        shared_layers=args.shared_layers, train_frames=config.frames)
+
+
+# ---- talking
+
+def _speaker(first: bool) -> Callable[[str], None]:
+    """Prints sentences on the first rank."""
+    def say(sentence: str) -> None:
+        if first:
+            print(sentence, flush=True)
+    return say
+
+
+def _reporter(say: Callable[[str], None]) -> Callable[[Any], None]:
+    """Prints the losses at most every few seconds."""
+    last = [0.0]
+
+    def report(progress: Any) -> None:
+        now = time.monotonic()
+        ends = progress.step == progress.iterations
+        if not (progress.sheet or ends) and now - last[0] < 5:
+            return
+        last[0] = now
+        values = "  ".join(f"{name} {value:.4f}" for name, value in progress.values.items())
+        say(f"{progress.step:>{len(str(progress.iterations))}}/{progress.iterations}  {values}  "
+            f"{progress.seconds:.2f} s/step  {_clock(progress.seconds_left)} left"
+            + (f"  {progress.sheet}" if progress.sheet else ""))
+    return report
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+@contextmanager
+def _interrupts() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C and SIGTERM ask the training to end after its step; a second one ends it at once."""
+    asked: list[int] = []
+
+    def ask(number: int, frame: Any) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+        print("saving; once more to end at once", file=sys.stderr, flush=True)
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,314 @@
+"""Where a training's stills come from: image folders, latents in a file, the mapping network.
+
+A source hands out batches of stills for random numbers that the caller brings. It keeps no place
+of its own: equal generators give equal batches, so a resumed training goes on where it was.
+"""
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import torch
+
+from .errors import LGFAError
+from .hashes import file_hash, network_hash, tensor_hash, text_hash
+
+IMAGE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"))
+
+
+class Batch(NamedTuple):
+    """Stills to animate."""
+
+    w_inv: torch.Tensor                     # [B, L, w_dim], their codes
+    image: torch.Tensor | None              # [B, 3, H, W], -1..1, their pictures, or none
+
+
+class Source(Protocol):
+    """What the trainer asks of a source."""
+
+    num_layers: int                         # L of the codes
+
+    def draw(
+        self,
+        count: int,                         # stills of the whole batch
+        generator: torch.Generator,         # on the CPU; advances as if all were drawn
+        rows: slice = slice(None),          # those of them to hand out
+    ) -> Batch: ...
+
+    def describe(self) -> str:
+        """A line that is equal for equal sources only."""
+
+
+def batches(
+    source: Source,
+    count: int,                             # stills of a batch
+    generator: torch.Generator,             # on the CPU
+) -> Iterator[Batch]:
+    """Batches without end."""
+    while True:
+        yield source.draw(count, generator)
+
+
+class SampleSource:
+    """People who do not exist: z ~ N(0, I) through the mapping network (paper: other domains)."""
+
+    def __init__(
+        self,
+        generator: torch.nn.Module,         # Generator; draws on its device
+        truncation: float = 1.0,            # pulls codes towards the average, 0 .. 1
+        render: bool = False,               # hand out the rendered stills too (the trainer
+        #                                     renders what it needs by itself)
+        sample_still: Callable[[int, torch.Generator], torch.Tensor] | None = None,
+        #                                     (count, generator) -> codes [count, L, w_dim]: for
+        #                                     domains that know nicer stills
+    ) -> None:
+        self.generator, self.truncation = generator, truncation
+        self.render, self.sample_still = render, sample_still
+        self.num_layers: int = generator.num_layers
+
+    @torch.no_grad()
+    def draw(
+        self,
+        count: int,
+        generator: torch.Generator,
+        rows: slice = slice(None),
+    ) -> Batch:
+        """Codes [B, L, w_dim] and, if asked for, images [B, 3, R, R] as rendered, unclamped."""
+        if self.sample_still is not None:
+            w_inv = self.sample_still(count, generator)[rows]
+        else:
+            z = torch.randn(count, self.generator.config.z_dim, generator=generator)[rows]
+            z = z.to(self.generator.latent_avg.device)
+            w_inv = self.generator.mapping(z, truncation=self.truncation)
+        return Batch(w_inv, self.generator.synthesis(w_inv) if self.render else None)
+
+    def describe(self) -> str:
+        call = self.sample_still
+        name = "z" if call is None else getattr(call, "__qualname__", type(call).__qualname__)
+        return f"samples of {name}, truncation {self.truncation:g}"
+
+
+class LatentSource:
+    """Codes that were inverted before, such as celeba_e4e_latents.pt."""
+
+    def __init__(
+        self,
+        latents: str | Path | torch.Tensor,     # a file, or codes [N, L, w_dim]
+    ) -> None:
+        if not isinstance(latents, torch.Tensor):
+            latents = read_latents(latents)
+        self.latents = latents.detach().float()
+        self.num_layers: int = self.latents.shape[1]
+        self._hash = tensor_hash(self.latents)
+
+    def draw(
+        self,
+        count: int,
+        generator: torch.Generator,
+        rows: slice = slice(None),
+    ) -> Batch:
+        """Codes [B, L, w_dim] on the CPU, no images."""
+        return Batch(self.latents[_choose(len(self.latents), count, generator)[rows]], None)
+
+    def describe(self) -> str:
+        return f"{len(self.latents)} latents {self._hash[:16]}"
+
+
+class FolderSource:
+    """Aligned images; their codes come from e4e once and are kept on disk.
+
+    The store holds one small safetensors file per image, named by the image's SHA-256, in a folder
+    named by the encoder's: renamed images are found again, changed ones and other encoders are
+    not. Several processes may fill one store together: each begins at another place of the list.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,                 # searched with its subfolders
+        encoder: torch.nn.Module,           # Encoder; encodes on its device
+        resolution: int,                    # side in pixels of the images handed out
+        cache: str | Path | None = None,    # the store; None = FOLDER/.lgfa
+        report: Callable[[str], None] = warnings.warn,      # told of each skipped file
+        progress: Callable[[int, int], None] | None = None,     # (images done, images in all)
+        turn: tuple[int, int] = (0, 1),     # this process and how many fill the store
+    ) -> None:
+        self.folder, self.resolution = Path(folder), resolution
+        self.num_layers: int = encoder.config.num_layers
+        self.skipped: list[str] = []
+        paths = _images_under(self.folder)
+        store = _Store(Path(cache) if cache else self.folder / ".lgfa", encoder)
+        self._items = self._encode(paths, store, report, progress, turn)
+        if not self._items:
+            raise LGFAError(f"the folder {folder} holds no image that can be used: give a folder "
+                            "of aligned faces (png, jpg, webp).")
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def draw(
+        self,
+        count: int,
+        generator: torch.Generator,
+        rows: slice = slice(None),
+    ) -> Batch:
+        """Codes [B, L, w_dim] and images [B, 3, resolution, resolution], -1..1, on the CPU."""
+        chosen = _choose(len(self._items), count, generator)[rows].tolist()
+        picked = [self._items[index] for index in chosen]
+        images = [_read_image(path, self.resolution) for path, _, _ in picked]
+        return Batch(torch.stack([_read_code(code) for _, code, _ in picked]), torch.stack(images))
+
+    def describe(self) -> str:
+        digest = text_hash("".join(digest for _, _, digest in self._items))
+        return f"{len(self._items)} images {digest[:16]} at {self.resolution} px"
+
+    def _encode(
+        self,
+        paths: list[Path],
+        store: _Store,
+        report: Callable[[str], None],
+        progress: Callable[[int, int], None] | None,
+        turn: tuple[int, int],
+    ) -> list[tuple[Path, Path, str]]:
+        """(image, its code's file, its hash) of every readable image, in the order of names."""
+        found: dict[Path, tuple[Path, Path, str]] = {}
+        begin = len(paths) * turn[0] // turn[1]
+        for done, path in enumerate(paths[begin:] + paths[:begin], 1):
+            try:
+                digest = store.digest(path)
+                found[path] = (path, store.code(path, digest), digest)
+            except (LGFAError, OSError) as error:
+                self.skipped.append(f"{path.name} is skipped: {error}")
+                report(self.skipped[-1])
+            if progress:
+                progress(done, len(paths))
+        store.close()
+        return [found[path] for path in paths if path in found]
+
+
+class _Store:
+    """FolderSource's files: codes by hash, and an index that saves hashing unchanged images."""
+
+    def __init__(
+        self,
+        root: Path,
+        encoder: torch.nn.Module,
+    ) -> None:
+        self.encoder = encoder
+        self.folder = root / network_hash(encoder)[:16]
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LGFAError(f"the folder {root} for encoded images cannot be made "
+                            f"({error.strerror}): name another one (--cache).") from error
+        self.index_file = root / "index.json"
+        self.index = self._read_index()
+        self.used: dict[str, list] = {}
+
+    def digest(self, path: Path) -> str:
+        """SHA-256 of an image; from the index while its size and time are the same."""
+        key, stat = str(path.resolve()), path.stat()
+        known = self.index.get(key)
+        mark = [stat.st_size, stat.st_mtime_ns]
+        if not (isinstance(known, list) and len(known) == 3 and known[:2] == mark):
+            known = [*mark, file_hash(path)]
+        self.used[key] = known
+        return known[2]
+
+    @torch.no_grad()
+    def code(self, path: Path, digest: str) -> Path:
+        """The file with an image's code [L, w_dim], written now if it is not there or broken."""
+        from safetensors.torch import save_file
+
+        from .files import atomic_path
+        file = self.folder / f"{digest}.safetensors"
+        if _code_is_fine(file, self.encoder.config):
+            return file
+        image = _read_image(path, self.encoder.config.input_size)
+        like = next(self.encoder.parameters())
+        w = self.encoder(image[None].to(like))[0].float().cpu()
+        if not torch.isfinite(w).all():
+            raise LGFAError("the encoder gives no finite code for it.")
+        with atomic_path(file) as tmp:
+            save_file({"w": w.contiguous()}, tmp)
+        return file
+
+    def close(self) -> None:
+        """Writes the index."""
+        from .files import atomic_path
+        if self.used != {key: self.index.get(key) for key in self.used}:
+            with atomic_path(self.index_file) as tmp:
+                tmp.write_text(json.dumps({**self.index, **self.used}), encoding="utf-8")
+
+    def _read_index(self) -> dict[str, list]:
+        try:
+            index = json.loads(self.index_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return index if isinstance(index, dict) else {}
+
+
+def read_latents(
+    path: str | Path,                       # .pt or .safetensors
+) -> torch.Tensor:
+    """Codes [N, L, w_dim] of a file: one such tensor, or many of [L, w_dim] or [1, L, w_dim]."""
+    from .formats import read
+    tree = read(path)
+    parts = [tree] if isinstance(tree, torch.Tensor) else _tensors(tree)
+    rows = [part if part.ndim == 3 else part[None] for part in parts if part.ndim in (2, 3)]
+    if not rows or len({row.shape[1:] for row in rows}) != 1:
+        raise LGFAError(f"{path} holds no latents: it must hold codes of shape [N, L, 512].")
+    latents = torch.cat([row.float() for row in rows])
+    if not torch.isfinite(latents).all():
+        raise LGFAError(f"{path} holds NaN or infinite latents: make it again.")
+    return latents
+
+
+def _tensors(tree: object) -> list[torch.Tensor]:
+    """All tensors of a dict or list, in order."""
+    values = tree.values() if isinstance(tree, dict) else tree
+    if not isinstance(tree, dict | list | tuple):
+        return []
+    return [value for value in values if isinstance(value, torch.Tensor)]
+
+
+def _images_under(folder: Path) -> list[Path]:
+    """Files with an image's suffix, sorted; hidden files and folders are left out."""
+    if not folder.is_dir():
+        raise LGFAError(f"there is no folder {folder}: give a folder of aligned images.")
+    found = []
+    for root, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(root) / name for name in files
+                  if Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith(".")]
+    return sorted(found)
+
+
+def _choose(total: int, count: int, generator: torch.Generator) -> torch.Tensor:
+    """`count` of `total` indices, all different while there are enough."""
+    if count <= total:
+        return torch.randperm(total, generator=generator)[:count]
+    return torch.randint(total, (count,), generator=generator)
+
+
+def _read_image(path: Path, size: int) -> torch.Tensor:
+    """[3, size, size], -1..1; the centre square of images that are not square."""
+    from .images import read_image
+    return read_image(path, size)[0]
+
+
+def _read_code(file: Path) -> torch.Tensor:
+    """[L, w_dim]."""
+    from safetensors.torch import load_file
+    return load_file(file)["w"]
+
+
+def _code_is_fine(file: Path, config: object) -> bool:
+    """Does the file hold a code of the encoder's shape?"""
+    try:
+        return tuple(_read_code(file).shape) == (config.num_layers, config.w_dim)
+    except Exception:                       # whatever is wrong with it: it is written again
+        return False

@@ -1,0 +1,104 @@
+"""Sentences to train on: words, their paraphrases, templates; a batch never holds a word twice."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from .errors import LGFAError
+
+#: The paper's 28 words (IV-A).
+PAPER_WORDS = (
+    "smiling", "angry", "closing eyes", "winking", "shocked", "pouting", "crying", "disgusted",
+    "appalled", "opening mouth", "hatred", "surprised", "aha", "annoyed", "awkward",
+    "biting tongues", "blank stare", "confused", "duck lips", "incredulous", "mocking", "nervous",
+    "no comment", "oh no", "serious", "stunned", "whatever", "wtf",
+)
+
+
+class Prompts:
+    """Words to draw sentences from.
+
+    A word is a list of paraphrases ("smiling", "happy", "with a grin"): they mean one thing, so no
+    two of them meet in one batch, where the contrastive loss would push them apart. A sentence is
+    a random template filled with a random paraphrase; a paraphrase that is to stand for itself
+    goes with the template "{}".
+    """
+
+    def __init__(
+        self,
+        words: Sequence[str | Sequence[str]] = PAPER_WORDS,         # each with its paraphrases
+        templates: Sequence[str] = ("The person is {}",),           # "{}" where the word goes
+    ) -> None:
+        self.templates = tuple(templates)
+        self.words = tuple((word,) if isinstance(word, str) else tuple(word) for word in words)
+        self._check()
+
+    @classmethod
+    def read(
+        cls,
+        path: str | Path,                   # UTF-8 text
+    ) -> Prompts:
+        """One word a line, paraphrases parted by "|"; lines "template: The person is {}" give the
+        templates (without any, the lines are the sentences); "#" begins a comment line."""
+        try:
+            text = Path(path).read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise LGFAError(f"the prompt file {path} cannot be read as UTF-8 text "
+                            f"({error.__class__.__name__}).") from error
+        words, templates = [], []
+        for line in map(str.strip, text.splitlines()):
+            if line.lower().startswith("template:"):
+                templates.append(line.split(":", 1)[1].strip())
+            elif line and not line.startswith("#"):
+                words.append([part.strip() for part in line.split("|") if part.strip()])
+        try:
+            return cls(words, templates or ("{}",))
+        except LGFAError as error:
+            raise LGFAError(f"the prompt file {path} cannot be used: {error}") from error
+
+    def sentences(self) -> list[str]:
+        """Every sentence that can be drawn."""
+        return [template.replace("{}", one) for word in self.words for one in word
+                for template in self.templates]
+
+    def draw(
+        self,
+        count: int,                         # sentences wanted, each of another word
+        generator: torch.Generator,         # on the CPU
+    ) -> list[str]:
+        """`count` sentences that mean different things."""
+        self.check_batch(count)
+        chosen = torch.randperm(len(self.words), generator=generator)[:count].tolist()
+        return [self._sentence(self.words[index], generator) for index in chosen]
+
+    def check_batch(self, count: int) -> None:
+        """Raises LGFAError when there are fewer words than sentences in a batch."""
+        if count > len(self.words):
+            raise LGFAError(f"a batch of {count} needs {count} different words, but there are "
+                            f"{len(self.words)} prompts: add words or lower the batch.")
+
+    def _sentence(self, word: tuple[str, ...], generator: torch.Generator) -> str:
+        """A random paraphrase in a random template; two draws always, so that lists compare."""
+        one = word[_index(len(word), generator)]
+        return self.templates[_index(len(self.templates), generator)].replace("{}", one)
+
+    def _check(self) -> None:
+        for template in self.templates:
+            if "{}" not in template:
+                raise LGFAError(f"the template {template!r} has no {{}} where the word goes.")
+        if not self.words or not all(self.words):
+            raise LGFAError("there are no prompts: give at least one word or sentence a line.")
+        seen: dict[str, int] = {}
+        for index, word in enumerate(self.words):
+            for one in word:
+                if not one.strip():
+                    raise LGFAError("a prompt is empty: remove it.")
+                if seen.setdefault(one.casefold(), index) != index:
+                    raise LGFAError(f"the prompt {one!r} stands for two words: a sentence must "
+                                    "mean one thing.")
+
+
+def _index(count: int, generator: torch.Generator) -> int:
+    return int(torch.randint(count, (), generator=generator))

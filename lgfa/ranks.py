@@ -1,0 +1,111 @@
+"""Several processes that train one model together (torchrun), over torch.distributed.
+
+Every random number of a training is drawn for the whole batch by every rank, from equal
+generators, and each rank computes its own rows: the same command gives the same training, up to
+rounding, on any number of ranks. With one rank every function here returns its input.
+"""
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+
+from .errors import LGFAError
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among its fellows."""
+
+    rank: int = 0                           # 0 writes files and speaks
+    size: int = 1                           # processes in all
+    device: torch.device = torch.device("cpu")      # where this one computes
+
+    @property
+    def first(self) -> bool:
+        """Is this the one that writes?"""
+        return self.rank == 0
+
+    def rows(self, count: int) -> slice:
+        """The rows of a batch of `count` that are this rank's."""
+        if count % self.size:
+            raise LGFAError(f"a batch of {count} cannot be shared by {self.size} ranks: "
+                            "choose a multiple.")
+        share = count // self.size
+        return slice(self.rank * share, (self.rank + 1) * share)
+
+    def mean(self, value: torch.Tensor) -> torch.Tensor:
+        """Mean over ranks, detached, same shape."""
+        value = value.detach().clone()
+        if self.size > 1:
+            dist.all_reduce(value)
+        return value / self.size
+
+    def mean_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
+        """Replaces every gradient by its mean over ranks, in one message."""
+        if self.size == 1:
+            return
+        grads = [p.grad for p in parameters if p.grad is not None]
+        flat = torch.cat([grad.flatten() for grad in grads])
+        dist.all_reduce(flat)
+        flat /= self.size
+        for grad, part in zip(grads, flat.split([grad.numel() for grad in grads]), strict=True):
+            grad.copy_(part.view_as(grad))
+
+    def share(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Gives every rank the first one's values."""
+        if self.size > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor.data, 0)
+
+    def any(self, flag: bool) -> bool:
+        """True on every rank as soon as it is true on one."""
+        if self.size == 1:
+            return flag
+        total = torch.tensor(float(flag), device=self.device)
+        dist.all_reduce(total)
+        return bool(total > 0)
+
+    def wait(self) -> None:
+        """Returns when every rank is here."""
+        if self.size > 1:
+            dist.barrier()
+
+
+def start(
+    device: str | torch.device | None = None,   # None: an accelerator if there is one, else CPU
+) -> Ranks:
+    """Joins the process group that torchrun's environment describes; alone without torchrun."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        return Ranks(device=pick_device(device))
+    rank, local = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0"))
+    device = pick_device(device)
+    if device.type != "cpu":
+        device = torch.device(device.type, local)
+        torch.get_device_module(device).set_device(device)
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return Ranks(rank, size, device)
+
+
+def stop() -> None:
+    """Leaves the process group, if there is one."""
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def pick_device(device: str | torch.device | None = None) -> torch.device:
+    """The device asked for, or the accelerator of this machine, or the CPU."""
+    if device is not None:
+        try:
+            return torch.device(device)
+        except RuntimeError as error:
+            raise LGFAError(f"there is no device {device!r}: use cpu, cuda or mps.") from error
+    accelerator = getattr(torch, "accelerator", None)
+    if accelerator is not None and accelerator.is_available():
+        return accelerator.current_accelerator()
+    return torch.device("cpu")
