@@ -5,7 +5,6 @@ No loss uses it and no other network sees its weights or its training images' se
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -26,7 +25,9 @@ class Attributes(nn.Module):
                 nn.Conv2d(after, after, 3, 1, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU(),
             ))  # fmt: skip
         side = config.input_size // 2 ** len(config.widths)
-        self.head = nn.Sequential(nn.Flatten(), nn.Linear(widths[-1] * side * side, config.features), nn.ReLU())  # fmt: skip
+        self.head = nn.Sequential(
+            nn.Flatten(), nn.Linear(widths[-1] * side * side, config.features), nn.ReLU()
+        )
         self.expression = nn.Linear(config.features, config.expressions)
         self.parameters_ = nn.Linear(config.features, config.parameters)
 

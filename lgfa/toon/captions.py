@@ -50,7 +50,8 @@ PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("closed eyes", "both eyes closed", "eyes shut", "a sleeping face", "shut eyes"),
     ),
     "winking": (
-        ("winking", "giving a wink", "winking with one eye", "winking playfully", "closing one eye"),
+        ("winking", "giving a wink", "winking with one eye", "winking playfully",
+         "closing one eye"),
         ("a wink", "one eye closed", "a playful wink", "a winking eye", "one eye shut"),
     ),
     "pouting": (
@@ -58,7 +59,8 @@ PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("a pout", "pouting lips", "duck lips", "pursed lips", "a sulking face"),
     ),
     "disgusted": (
-        ("disgusted", "looking disgusted", "sticking out the tongue", "feeling sick", "grossed out"),
+        ("disgusted", "looking disgusted", "sticking out the tongue", "feeling sick",
+         "grossed out"),
         ("a disgusted face", "the tongue out", "a disgusted expression", "a disgusted look"),
     ),
     "sleepy": (
@@ -157,7 +159,9 @@ class Captioner:
             link = self.pick(("is ", "is ", "is ", "", "who is "))
             text = f"{subject} {link}{self.pick(verbs)}"
         else:
-            text = self.pick((f"{subject} with {{}}", "{}", f"{subject} has {{}}")).format(self.pick(nouns))  # fmt: skip
+            text = self.pick((f"{subject} with {{}}", "{}", f"{subject} has {{}}")).format(
+                self.pick(nouns)
+            )
         return text[0].upper() + text[1:] if self.chance(0.6) else text
 
     def sentence(self, values: dict[str, int]) -> str:
@@ -176,8 +180,10 @@ class Captioner:
 def zero_shot(attribute: str) -> list[list[str]]:
     """Sentences per class to measure CLIP with, in the words of the training."""
     if attribute == "expression":
-        return [[f"The person is {v}" for v in PHRASES[n][0]] + [f"a person with {v}" for v in PHRASES[n][1]]
-                for n in tb.EXPRESSION_NAMES]  # fmt: skip
+        return [
+            [f"The person is {v}" for v in verbs] + [f"a person with {n}" for n in nouns]
+            for verbs, nouns in (PHRASES[name] for name in tb.EXPRESSION_NAMES)
+        ]
     if attribute == "hair":
         return [[f"a person with {n} hair"] for n, _ in tb.HAIR]
     if attribute == "glasses":

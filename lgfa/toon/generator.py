@@ -8,22 +8,28 @@ the face is and does, and half of the batches walk straight lines in it.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config import GeneratorConfig
 from ..frames.stylegan2 import Generator
-from . import sample, table as tb
+from . import sample
+from . import table as tb
 from .fit import fit
 from .renderer import render
 
+SEED = 21
 CHANNELS = (128, 128, 128, 80, 40, 20)  # feature maps at 4, 8, .. 128 px
 
 
 def config(resolution: int = 128) -> GeneratorConfig:
     levels = resolution.bit_length() - 2
-    return GeneratorConfig(resolution, CHANNELS[:levels], mapping_layers=5)
+    return GeneratorConfig(
+        resolution, CHANNELS[:levels], mapping_layers=5, mapping_lr_multiplier=1.0
+    )
 
 
 # ----------------------------------------------------------------------------- parameters -> w
@@ -54,7 +60,12 @@ class Features(nn.Module):
         lid = (q("lid_left") + q("lid_right")) / 2
         parts = [params[:, live]]
         # colours count twice: they fill most of the picture
-        for name, colors in (("skin", tb.SKIN), ("hair_color", tb.HAIR), ("iris", tb.IRIS), ("shirt", tb.SHIRT)):  # fmt: skip
+        for name, colors in (
+            ("skin", tb.SKIN),
+            ("hair_color", tb.HAIR),
+            ("iris", tb.IRIS),
+            ("shirt", tb.SHIRT),
+        ):
             parts.append(tb.palette(params[:, tb.INDEX[name]], [c for _, c in colors]))
         parts.append(tb.category_weights(params[:, tb.INDEX["backdrop"]], len(tb.BACKDROP)))
         parts += [(q(n) * 6).clamp(max=1) for n in ("open", "tears", "tongue", "wave", "lip")]
@@ -81,7 +92,7 @@ def lines(n: int, features: Features, rng: torch.Generator) -> tuple[Tensor, Ten
 # ----------------------------------------------------------------------------- drawing
 
 
-def _weights(resolution: int) -> Tensor:
+def importance(resolution: int) -> Tensor:
     """[1, 1, R, R]: what a face is read by counts more: mouth, eyes and brows."""
     ticks = (torch.arange(resolution) + 0.5) * 2 / resolution - 1
     y, x = torch.meshgrid(ticks, ticks, indexing="ij")
@@ -100,13 +111,15 @@ def drawing_loss(image: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         d = image - target
         total = total + (weight * (0.4 * d.abs() + 3.0 * d.square())).mean()
         dx, dy = d[..., 1:] - d[..., :-1], d[..., 1:, :] - d[..., :-1, :]
-        total = total + 0.5 * ((weight[..., 1:] * dx.abs()).mean() + (weight[..., 1:, :] * dy.abs()).mean())  # fmt: skip
+        total = total + 0.5 * (
+            (weight[..., 1:] * dx.abs()).mean() + (weight[..., 1:, :] * dy.abs()).mean()
+        )
         image, target = F.avg_pool2d(image, 2), F.avg_pool2d(target, 2)
         weight = F.avg_pool2d(weight, 2)
     return total
 
 
-def _soften(network: Generator) -> None:
+def soften(network: Generator) -> None:
     """A calm start for regression: weak styles, faint pictures, no noise."""
     with torch.no_grad():
         for layer in [*network.synthesis.convs, *network.synthesis.to_rgbs]:
@@ -118,11 +131,11 @@ def _soften(network: Generator) -> None:
             layer.noise.zero_()
 
 
-def draw(network, features, steps, batch, rate, folder, name, seed, device="cpu"):
-    """Teach `network.synthesis` to draw what `features` say."""
+def draw(network, features, steps, batch, rate, folder, name, seed, device="cpu") -> float:
+    """Teach `network.synthesis` to draw what `features` say; returns the minutes it took."""
     rng = torch.Generator().manual_seed(seed)
     size = network.resolution
-    weight = _weights(size).to(device)
+    weight = importance(size).to(device)
 
     def loss(step):
         params = sample.domain_params(batch, rng)
@@ -135,19 +148,19 @@ def draw(network, features, steps, batch, rate, folder, name, seed, device="cpu"
             image = network.synthesis(w, noise="none")
         image = image.float()
         mse = (image.detach().clamp(-1, 1) - target).square().mean((1, 2, 3))
-        return drawing_loss(image, target, weight), {"db": float((10 * torch.log10(4 / mse)).mean())}  # fmt: skip
+        return drawing_loss(image, target, weight), {
+            "db": float((10 * torch.log10(4 / mse)).mean())
+        }
 
-    return fit(name, network.synthesis, loss, steps, rate, folder, rng, betas=(0.5, 0.99),
-               ema=0.998)  # fmt: skip
+    fit(name, network.synthesis, loss, steps, rate, folder, rng, betas=(0.5, 0.99), ema=0.998)
+    return network.synthesis.minutes
 
 
 def grow(small: Generator) -> Generator:
     """A generator of twice the resolution that begins as `small`; the new level starts silent."""
     large = Generator(config(small.resolution * 2))
-    _soften(large)
-    large.load_state_dict(
-        {**large.state_dict(), **{k: v for k, v in small.state_dict().items()}}
-    )
+    soften(large)
+    large.load_state_dict({**large.state_dict(), **{k: v for k, v in small.state_dict().items()}})
     with torch.no_grad():
         large.synthesis.to_rgbs[-1].weight.zero_()
     return large
@@ -156,9 +169,15 @@ def grow(small: Generator) -> Generator:
 # ----------------------------------------------------------------------------- mapping
 
 
-def map_codes(network, features, steps, batch, rate, folder, seed, device="cpu"):
+def map_codes(network, features, steps, batch, rate, folder, seed, device="cpu") -> float:
     """Teach `network.mapping` the codes: z -> features(params_from_z(z)), named faces too."""
     rng = torch.Generator().manual_seed(seed)
+
+    # only the first K entries of z carry the face: let the first layer begin by looking at them
+    with torch.no_grad():
+        first = network.mapping.layers[0].weight
+        first[:, : tb.K].mul_((sample.Z_DIM / tb.K) ** 0.5)
+        first[:, tb.K :].zero_()
 
     def loss(step):
         half = batch // 2
@@ -169,5 +188,41 @@ def map_codes(network, features, steps, batch, rate, folder, seed, device="cpu")
         error = (w - target).square().mean()
         return error, {"r2": 1 - float(error.detach() / target.var(0).mean())}
 
-    # stored mapping weights are 100 times the effective ones, so the rate is, too
-    return fit("mapping", network.mapping, loss, steps, rate, folder, rng, ema=0.998)
+    fit("mapping", network.mapping, loss, steps, rate, folder, rng, ema=0.998)
+    return network.mapping.minutes
+
+
+# ----------------------------------------------------------------------------- all of it
+
+STEPS = {"draw64": 2400, "draw128": 4600, "mapping": 2500}
+
+
+def train_generator(folder: Path, device: str = "cpu", steps: dict[str, int] = STEPS):
+    """64 px first, then 128 px, then z -> w. Returns the generator, with `.minutes`."""
+    torch.manual_seed(1)
+    features = Features()
+    network = Generator(config(64))
+    soften(network)
+    network = _on(network, device)
+    minutes = draw(network, features, steps["draw64"], 32, 1e-2, folder, "draw64", SEED, device)
+    network = _on(grow(network), device)
+    minutes += draw(
+        network, features, steps["draw128"], 16, 4e-3, folder, "draw128", SEED + 1, device
+    )
+    minutes += map_codes(network, features, steps["mapping"], 512, 2e-3, folder, SEED + 2, device)
+    settle(network)
+    network.minutes = minutes
+    return network.eval()
+
+
+@torch.no_grad()
+def settle(network: Generator, n: int = 20_000) -> None:
+    """The centre of truncation: the mean code of n random z."""
+    rng = torch.Generator().manual_seed(SEED + 3)
+    z = torch.randn(n, sample.Z_DIM, generator=rng).to(network.latent_avg.device)
+    network.latent_avg.copy_(network.mapping(z)[:, 0].mean(0))
+
+
+def _on(network: Generator, device: str) -> Generator:
+    network.synthesis.to(memory_format=torch.channels_last)
+    return network.to(device)

@@ -16,14 +16,15 @@ from .fit import fit
 from .measure import named_loss, parameter_loss
 
 SEED = 404
+STEPS = 1000
 CONTEXT = 32  # tokens of a sentence, start and end included
 
 
 def config() -> ClipConfig:
     return ClipConfig(
         embed_dim=256,
-        vision_cfg={"image_size": 64, "layers": 4, "width": 160, "head_width": 40,
-                    "patch_size": 8, "mlp_ratio": 3.0},
+        vision_cfg={"image_size": 64, "layers": 3, "width": 128, "head_width": 64,
+                    "patch_size": 8, "mlp_ratio": 4.0, "pool_type": "avg"},
         text_cfg={"context_length": CONTEXT, "vocab_size": 49408, "width": 64, "heads": 4,
                   "layers": 3},
         mean=(0.5, 0.5, 0.5),
@@ -74,7 +75,7 @@ def agreement(image: Tensor, text: Tensor, true_of: Tensor, scale: Tensor) -> Te
     return (by_text + by_image) / 2
 
 
-def train_clip(folder: Path, steps: int = 1800, batch: int = 96, device="cpu") -> CLIP:
+def train_clip(folder: Path, steps: int = STEPS, batch: int = 96, device="cpu") -> CLIP:
     torch.manual_seed(SEED)
     rng = torch.Generator().manual_seed(SEED)
     captioner = captions.Captioner(rng)
@@ -92,7 +93,9 @@ def train_clip(folder: Path, steps: int = 1800, batch: int = 96, device="cpu") -
             text = clip.model.encode_text(clip.tokenize(texts).to(device)).float()
             out = network.head(image)
         scale = clip.model.logit_scale.exp().clamp(max=50)
-        value = agreement(F.normalize(image, dim=1), F.normalize(text, dim=1), true_of.to(device), scale)  # fmt: skip
+        value = agreement(
+            F.normalize(image, dim=1), F.normalize(text, dim=1), true_of.to(device), scale
+        )
         logits, guess = out.float().split((len(tb.EXPRESSIONS), tb.K), 1)
         cross, hit = named_loss(logits, seen.expression.to(device))
         error = parameter_loss(guess, seen.params.to(device))
@@ -105,7 +108,10 @@ def train_clip(folder: Path, steps: int = 1800, batch: int = 96, device="cpu") -
     # the token table is sparse: words must move fast enough in few steps
     table = clip.model.token_embedding.weight
     others = [p for p in network.parameters() if p is not table and p.requires_grad]
-    groups = [{"params": others, "lr": 1.2e-3}, {"params": [table], "lr": 4e-3, "weight_decay": 0.0}]
+    groups = [
+        {"params": others, "lr": 1.2e-3},
+        {"params": [table], "lr": 4e-3, "weight_decay": 0.0},
+    ]
     network = fit("clip", network, loss, steps, 1.2e-3, folder, rng, groups=groups,
                   betas=(0.9, 0.98), weight_decay=0.02, ema=0.996, warmup=200)  # fmt: skip
     network.clip.minutes = network.minutes
@@ -142,9 +148,11 @@ def zero_shot(clip: CLIP, n: int = 1000, seed: int = 9001) -> dict[str, float]:
             count += len(mine)
     found["expression, image to held-out sentence"] = hits / count
     texts = [s for name in tb.EXPRESSION_NAMES for s in captions.HELD_OUT[name]]
-    owner = torch.tensor([i for i, name in enumerate(tb.EXPRESSION_NAMES) for _ in captions.HELD_OUT[name]])  # fmt: skip
+    owner = torch.tensor(
+        [i for i, name in enumerate(tb.EXPRESSION_NAMES) for _ in captions.HELD_OUT[name]]
+    )
     nearest = (image @ clip.encode_text(texts).t()).argmax(1)
-    found["expression, among held-out sentences"] = float((owner[nearest] == seen.expression).float().mean())  # fmt: skip
+    found["expression, among held-out sentences"] = float(
+        (owner[nearest] == seen.expression).float().mean()
+    )
     return found
-
-

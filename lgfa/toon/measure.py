@@ -22,6 +22,7 @@ from .fit import fit
 from .renderer import render
 
 SEEDS = {"attributes": 101, "identity": 202, "perceptual": 303}
+STEPS = {"attributes": 1300, "identity": 500, "perceptual": 900}
 
 
 def parameter_loss(guess: Tensor, params: Tensor) -> Tensor:
@@ -38,7 +39,9 @@ def named_loss(logits: Tensor, which: Tensor) -> tuple[Tensor, float]:
     return F.cross_entropy(logits[named], which[named]), float(hit)
 
 
-def train_attributes(folder: Path, steps: int = 1300, batch: int = 96, device="cpu") -> Attributes:
+def train_attributes(
+    folder: Path, steps: int = STEPS["attributes"], batch: int = 96, device="cpu"
+) -> Attributes:
     torch.manual_seed(SEEDS["attributes"])
     rng = torch.Generator().manual_seed(SEEDS["attributes"])
     network = Attributes(AttributesConfig(expressions=len(tb.EXPRESSIONS), parameters=tb.K))
@@ -66,19 +69,21 @@ class _Trunk(nn.Module):
         self.trunk = perceptual.lpips.net
         for p in self.trunk.parameters():
             p.requires_grad_(True)
-        self.pool = nn.AdaptiveAvgPool2d(6)
-        self.head = nn.Linear(256 * 36, len(tb.EXPRESSIONS) + tb.K)
+        self.pool = nn.AdaptiveAvgPool2d(3)
+        self.head = nn.Linear(256 * 9, len(tb.EXPRESSIONS) + tb.K)
 
     def forward(self, x):
         x = self.trunk(self.perceptual.lpips.scaling_layer(x))[-1]
         return self.head(self.pool(x).flatten(1))
 
 
-def train_perceptual(folder: Path, steps: int = 1000, batch: int = 64, device="cpu") -> Perceptual:
+def train_perceptual(
+    folder: Path, steps: int = STEPS["perceptual"], batch: int = 64, device="cpu"
+) -> Perceptual:
     """AlexNet's layers taught to read every parameter and expression of a toon face."""
     torch.manual_seed(SEEDS["perceptual"])
     rng = torch.Generator().manual_seed(SEEDS["perceptual"])
-    perceptual = Perceptual(PerceptualConfig(net="alex", weighted=False, input_size=128))
+    perceptual = Perceptual(PerceptualConfig(net="alex", weighted=False, input_size=64))
     network = _Trunk(perceptual)
     for layer in network.trunk.modules():
         if isinstance(layer, nn.Conv2d):
@@ -87,7 +92,7 @@ def train_perceptual(folder: Path, steps: int = 1000, batch: int = 64, device="c
     network.to(device)
 
     def loss(step):
-        seen = views.faces(batch, 128, rng, named=0.7, weakest=0.3)
+        seen = views.faces(batch, 64, rng, named=0.7, weakest=0.3)
         x = views.harder(seen.image, rng, 0.5).to(device)
         with torch.autocast(device, torch.bfloat16):
             out = network(x)
@@ -96,7 +101,9 @@ def train_perceptual(folder: Path, steps: int = 1000, batch: int = 64, device="c
         error = parameter_loss(guess, seen.params.to(device))
         return cross + 6 * error, {"accuracy": hit, "mse": float(error.detach())}
 
-    network = fit("perceptual", network, loss, steps, 7e-4, folder, rng, weight_decay=1e-2, ema=0.995)
+    network = fit(
+        "perceptual", network, loss, steps, 7e-4, folder, rng, weight_decay=1e-2, ema=0.995
+    )
     result = Perceptual(perceptual.config)
     result.load_state_dict(perceptual.state_dict())
     result.minutes = network.minutes
@@ -126,7 +133,9 @@ class _Person(nn.Module):
         self.head = nn.Linear(identity.config.embed_dim, len(tb.IDENTITY))
 
 
-def train_identity(folder: Path, steps: int = 700, batch: int = 64, device="cpu") -> Identity:
+def train_identity(
+    folder: Path, steps: int = STEPS["identity"], batch: int = 48, device="cpu"
+) -> Identity:
     """Same person, other face: near; another person: far (both directions of InfoNCE)."""
     torch.manual_seed(SEEDS["identity"])
     rng = torch.Generator().manual_seed(SEEDS["identity"])
@@ -150,5 +159,3 @@ def train_identity(folder: Path, steps: int = 700, batch: int = 64, device="cpu"
     network = fit("identity", network, loss, steps, 2e-3, folder, rng, weight_decay=1e-2, ema=0.995)
     network.identity.minutes = network.minutes
     return network.identity
-
-

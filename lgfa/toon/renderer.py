@@ -171,10 +171,13 @@ def _backdrop(f: _Face) -> None:
         for x, y, r in stars:
             s = f.window(x - 0.08, x + 0.08, y - 0.08, y + 0.08, head=False)
             scene("night", s, (s.x - x).abs() + (s.y - y).abs() - 1.5 * r, (1.0, 0.98, 0.85))
+
     # clouds: three discs on a line
     def cloud(cx, cy, size):
-        parts = [_circle(w.x - cx - dx * size, w.y - cy - dy * size, r * size)
-                 for dx, dy, r in ((-0.8, 0.1, 0.55), (0.0, -0.2, 0.75), (0.8, 0.08, 0.6))]  # fmt: skip
+        parts = [
+            _circle(w.x - cx - dx * size, w.y - cy - dy * size, r * size)
+            for dx, dy, r in ((-0.8, 0.1, 0.55), (0.0, -0.2, 0.75), (0.8, 0.08, 0.6))
+        ]
         return torch.minimum(torch.minimum(parts[0], parts[1]), parts[2])
 
     clouds = torch.minimum(cloud(-0.72, -0.66, 0.22), cloud(0.74, -0.42, 0.20))
@@ -373,7 +376,9 @@ def _eyes(f: _Face) -> None:
         w.paint(w.cover(_circle(ix, iy, ring - 0.018)) * inside, color)
         w.paint(w.cover(_circle(ix, iy, ring * 0.52)) * inside, (0.05, 0.04, 0.07))
         w.paint(w.cover(_circle(ix + ring * 0.34, iy + ring * 0.36, ring * 0.30)) * inside, WHITE)
-        w.paint(w.cover(_circle(ix - ring * 0.36, iy - ring * 0.40, ring * 0.15)) * inside * 0.9, WHITE)  # fmt: skip
+        w.paint(
+            w.cover(_circle(ix - ring * 0.36, iy - ring * 0.40, ring * 0.15)) * inside * 0.9, WHITE
+        )
         # shadow of the upper lid on the eyeball, lids, a lash
         w.paint(inside * ((top + 0.05 - y) / 0.06).clamp(0, 1) * 0.30, f.line)
         lower = torch.maximum((y - bottom).abs() * slope - 0.008, (u.abs() - 0.92) * r)
@@ -429,7 +434,9 @@ def _tears(f: _Face) -> None:
     w = f.window(-0.48, 0.48, 0.10, 0.72)
     x = w.x.abs() - f.eye_x - 0.02
     start, end = EYE_Y + 0.13, EYE_Y + 0.19 + 0.33 * tears
-    stream = _rounded_box(x, w.y - (start + end) / 2, 0.030 + 0.022 * tears, (end - start) / 2 + 0.02, 0.03)  # fmt: skip
+    stream = _rounded_box(
+        x, w.y - (start + end) / 2, 0.030 + 0.022 * tears, (end - start) / 2 + 0.02, 0.03
+    )
     drop = _ellipse(x, w.y - end, 0.035 + 0.045 * tears, 0.040 + 0.050 * tears)
     distance = torch.minimum(stream, drop)
     alpha = (tears * 4).clamp(0, 1)

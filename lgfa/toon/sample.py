@@ -135,7 +135,7 @@ def domain_params(n: int, generator: torch.Generator, named: float = 0.65) -> to
 
 
 def still_latents(generator, seeds, truncation: float = 1.0) -> torch.Tensor:
-    """W+ latents [N, L, w_dim] of pleasant neutral stills, one per seed, the same on each device."""
+    """W+ latents [N, L, w_dim] of pleasant neutral stills, one per seed, alike on each device."""
     rows = [identities(1, torch.Generator().manual_seed(int(s))) for s in seeds]
     z = torch.cat([z_from_params(r, torch.Generator().manual_seed(int(s)))
                    for r, s in zip(rows, seeds, strict=True)])  # fmt: skip

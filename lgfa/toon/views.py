@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import sample, table as tb
+from . import sample
+from . import table as tb
 from .renderer import render
 
 
@@ -41,7 +42,9 @@ def faces(
         for name in tb.POSE:
             pose = (torch.rand(n, generator=rng) * 2 - 1) * 0.6
             params[:, tb.INDEX[name]] = torch.where(moved, pose, torch.zeros(n))
-    return Batch(render(params, resolution), params, torch.where(is_named, which, -torch.ones_like(which)))  # fmt: skip
+    return Batch(
+        render(params, resolution), params, torch.where(is_named, which, -torch.ones_like(which))
+    )
 
 
 def harder(x: Tensor, rng: torch.Generator, amount: float = 1.0) -> Tensor:
@@ -62,7 +65,9 @@ def harder(x: Tensor, rng: torch.Generator, amount: float = 1.0) -> Tensor:
     x = F.grid_sample(x, F.affine_grid(theta, list(x.shape), align_corners=False),
                       padding_mode="border", align_corners=False)  # fmt: skip
     # blur half of them by going down and up again
-    small = F.interpolate(F.avg_pool2d(x, 2), scale_factor=2.0, mode="bilinear", align_corners=False)
+    small = F.interpolate(
+        F.avg_pool2d(x, 2), scale_factor=2.0, mode="bilinear", align_corners=False
+    )
     x = torch.lerp(x, small, (draw(b, 1, 1, 1) * 1.6 - 0.6).clamp(0, 1) * min(amount, 1))
     # contrast, brightness, tint, noise
     gain = 1 + 0.12 * amount * normal(b, 1, 1, 1)

@@ -1,0 +1,108 @@
+"""Train the toon motion model by the project's trainer: sampled stills, sentences, no labels."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .. import formats
+from ..config import MotionConfig, TrainConfig
+from ..data import SampleSource
+from ..motion.model import MotionModel
+from ..prompts import Prompts
+from ..trainer import Trainer
+from . import captions, sample
+from . import table as tb
+
+SEED = 606
+
+
+def config(generator, clip) -> MotionConfig:
+    """One offset for all layers, in the span of W: what the generator was trained to draw."""
+    return MotionConfig(
+        embed_dim=clip.embed_dim, num_layers=generator.num_layers, w_dim=generator.config.w_dim,
+        mapper_hidden=512, shared_layers=True, visual=True, visual_mapper=False,
+        hidden_std=0.01, train_frames=4, resolution=generator.resolution,
+    )  # fmt: skip
+
+
+def prompts(count: int = 40) -> Prompts:
+    """Every expression as a word with `count` sentences, "The person is ..." among them."""
+    captioner = captions.Captioner(torch.Generator().manual_seed(SEED))
+    words = []
+    for index, name in enumerate(tb.EXPRESSION_NAMES):
+        verbs, nouns = captions.PHRASES[name]
+        texts = [f"The person is {v}" for v in verbs] + [f"The person has {n}" for n in nouns]
+        texts += [captioner.expression(index) for _ in range(count)]
+        # capitals do not matter to CLIP's tokenizer
+        words.append(list({t.casefold(): t for t in texts}.values()))
+    return Prompts(words, ("{}",))
+
+
+class Stills:
+    """Codes of people to animate: mostly neutral, some in another expression (for chains)."""
+
+    def __init__(self, generator, neutral: float = 0.75):
+        self.generator, self.neutral = generator, neutral
+
+    @torch.no_grad()
+    def __call__(self, count: int, rng: torch.Generator) -> Tensor:
+        people = sample.identities(count, rng)
+        which = torch.randint(len(tb.EXPRESSIONS), (count,), generator=rng)
+        calm = torch.rand(count, generator=rng) < self.neutral
+        params = sample.with_expression(people, torch.where(calm, torch.zeros_like(which), which))
+        z = sample.z_from_params(params, rng).to(self.generator.latent_avg.device)
+        return self.generator.mapping(z)
+
+
+@torch.no_grad()
+def fresh(generator, clip, settings: MotionConfig | None = None) -> MotionModel:
+    """A motion model that begins at the still, measured on the domain's codes and embeddings."""
+    torch.manual_seed(SEED)
+    rng = torch.Generator().manual_seed(SEED)
+    motion = MotionModel(settings or config(generator, clip))
+    motion.adopt(clip)
+    z = sample.z_from_params(sample.domain_params(4096, rng), rng)
+    motion.set_latent_scale(generator.mapping(z.to(generator.latent_avg.device))[:, 0])
+    stills = generator.synthesis(Stills(generator)(32, rng))
+    texts = prompts().draw(len(tb.EXPRESSIONS), rng)
+    z_t, z_v = clip.encode_text(texts), clip.encode_image(stills)
+    motion.calibrate(motion.first_code(z_t, z_v[: len(z_t)]).cpu())
+    return motion
+
+
+def settings(**changes) -> TrainConfig:
+    """What the bundled model was trained with; method.md's defaults where not said otherwise."""
+    return TrainConfig(**{
+        "iterations": 1200, "batch": 8, "frames": 4, "seed": SEED, "w_reg": 0.1, "path_reg": 1.0,
+        "cont": 0.5, "lpips": 0.5, "lpips_frames": ("last",), "identity": 1.0,
+        "augment": ("shift", "crop", "colour", "noise"), "augment_views": 1, "precision": "bf16",
+        "ema_decay": 0.99, "save_every": 100, "sample_every": 0, **changes,
+    })  # fmt: skip
+
+
+def train_motion(folder: Path, generator, clip, perceptual, identity, device="cpu",
+                 changes: dict | None = None, tell=print) -> MotionModel:  # fmt: skip
+    motion = fresh(generator, clip).to(device)
+    trainer = Trainer(
+        settings(**(changes or {})), motion, generator,
+        SampleSource(generator, sample_still=Stills(generator)), prompts(),
+        clip=clip, perceptual=perceptual, identity=identity, out=Path(folder) / "motion",
+        progress=lambda p: _tell(p, tell),
+    )  # fmt: skip
+    begun = time.monotonic()
+    result = trainer.run(resume=True)
+    motion = formats.load(result.network, "motion", device)
+    motion.minutes = (time.monotonic() - begun) / 60
+    motion.info = {"training": asdict(trainer.config)}
+    return motion
+
+
+def _tell(p, tell) -> None:
+    if p.step % 50 == 0 or p.step == p.iterations:
+        values = " ".join(f"{k} {v:.4g}" for k, v in p.values.items())
+        tell(f"motion {p.step}/{p.iterations} {p.step * p.seconds / 60:.1f} min {values}")

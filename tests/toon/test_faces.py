@@ -1,0 +1,150 @@
+"""The drawn world: table, renderer, sampling, captions."""
+from __future__ import annotations
+
+import pytest
+import torch
+
+from lgfa.toon import captions, sample, views
+from lgfa.toon import table as tb
+from lgfa.toon.generator import Features, lines
+from lgfa.toon.renderer import render
+
+
+def people(n: int, seed: int = 0) -> torch.Tensor:
+    return sample.identities(n, torch.Generator().manual_seed(seed))
+
+
+def change(params: torch.Tensor, **values: float) -> torch.Tensor:
+    params = params.clone()
+    for name, value in values.items():
+        params[:, tb.INDEX[name]] = value
+    return params
+
+
+@pytest.mark.parametrize("resolution", [32, 64, 100])
+def test_render_shape_range_and_repeatability(resolution):
+    params = people(5)
+    image = render(params, resolution)
+    assert image.shape == (5, 3, resolution, resolution)
+    assert image.min() >= -1 and image.max() <= 1 and image.isfinite().all()
+    assert torch.equal(image, render(params, resolution))
+
+
+def test_a_face_does_not_depend_on_its_batch():
+    params = sample.domain_params(8, torch.Generator().manual_seed(3))
+    together = render(params, 64)
+    alone = torch.cat([render(row[None], 64) for row in params])
+    assert (together - alone).abs().max() < 1e-5
+
+
+def test_resolutions_agree():
+    params = people(4)
+    large = torch.nn.functional.avg_pool2d(render(params, 256), 4)
+    assert (large - render(params, 64)).abs().mean() < 0.02
+
+
+def test_render_refuses_other_tables():
+    with pytest.raises(ValueError, match="params must be"):
+        render(torch.zeros(2, 3))
+
+
+@pytest.mark.parametrize("name", [p.name for p in tb.PARAMETERS])
+def test_every_parameter_is_drawn(name):
+    """Each parameter changes the picture (in a face where it can be seen)."""
+    p = tb.PARAMETERS[tb.INDEX[name]]
+    params = change(people(6), open=0.6, age=0.5)
+    if name == "happy_lids":
+        params = change(params, lid_left=0.0, lid_right=0.0)
+    low, high = change(params, **{name: p.low}), change(params, **{name: p.high})
+    assert (render(low, 64) - render(high, 64)).abs().mean() > 1e-3
+
+
+def test_moved_heads_move():
+    params = people(2)
+    moved = change(params, shift_x=1.0)
+    assert (render(params, 64) - render(moved, 64)).abs().mean() > 0.02
+
+
+def test_z_and_parameters_are_inverse():
+    rng = torch.Generator().manual_seed(1)
+    which = torch.arange(28) % len(tb.EXPRESSIONS)
+    params = sample.with_expression(people(28), which)
+    z = sample.z_from_params(params, rng)
+    assert torch.allclose(z.square().mean(1), torch.ones(28), atol=1e-4)
+    assert (sample.params_from_z(z) - params).abs().max() < 0.01
+
+
+def test_random_z_stays_in_range():
+    params = sample.params_from_z(torch.randn(500, 512, generator=torch.Generator().manual_seed(2)))
+    low = torch.tensor([p.low for p in tb.PARAMETERS])
+    high = torch.tensor([p.high for p in tb.PARAMETERS])
+    assert (params >= low - 1e-6).all() and (params <= high + 1e-6).all()
+    assert (params.std(0) > 0.05)[[tb.INDEX[n] for n in tb.NAMES if n not in tb.POSE]].all()
+
+
+def test_expression_strength():
+    base = people(1).repeat(3, 1)
+    which = torch.full((3,), tb.EXPRESSION_NAMES.index("smiling"))
+    params = sample.with_expression(base, which, torch.tensor([0.0, 0.5, 1.0]))
+    curve = params[:, tb.INDEX["curve"]]
+    assert curve[0] == pytest.approx(0.12) and curve[2] == pytest.approx(0.95)
+    assert curve[1] == pytest.approx((0.12 + 0.95) / 2)
+    assert torch.equal(params[:, : len(tb.IDENTITY)], base[:, : len(tb.IDENTITY)])
+
+
+def test_categories_have_plateaus():
+    weights = tb.category_weights(torch.tensor([0.0, 0.02, 1.0, 0.5 / 7]), 8)
+    assert torch.allclose(weights.sum(1), torch.ones(4))
+    assert weights[0, 0] == 1 and weights[1, 0] == 1 and weights[2, 7] == 1
+    assert weights[3, :2].tolist() == pytest.approx([0.5, 0.5])
+
+
+def test_features_are_standardised_and_lines_are_straight():
+    features, rng = Features(), torch.Generator().manual_seed(5)
+    w = features(sample.domain_params(2000, rng))
+    assert w.shape == (2000, 512) and 0.8 < w.std() < 1.2
+    codes, params = lines(16, features, rng)
+    assert codes.shape == (16, 512) and params.shape == (16, tb.K)
+
+
+# ---- sentences
+
+
+def test_every_expression_has_words_and_held_out_sentences():
+    assert set(captions.PHRASES) == set(captions.HELD_OUT) == set(tb.EXPRESSION_NAMES)
+    assert len(tb.EXPRESSION_NAMES) >= 14
+    for name in tb.EXPRESSION_NAMES:
+        verbs, nouns = captions.PHRASES[name]
+        assert len(verbs) + len(nouns) >= 6 and len(captions.HELD_OUT[name]) >= 2
+
+
+def test_held_out_sentences_are_never_drawn():
+    captioner = captions.Captioner(torch.Generator().manual_seed(0))
+    drawn = {captioner.expression(i).casefold() for i in range(14) for _ in range(400)}
+    held = {s.casefold() for group in captions.HELD_OUT.values() for s in group}
+    assert not drawn & held
+    from lgfa.toon.motion import prompts
+
+    assert not {s.casefold() for s in prompts().sentences()} & held
+
+
+def test_sentences_are_true():
+    captioner = captions.Captioner(torch.Generator().manual_seed(0))
+    text = captioner.sentence({"expression": 1, "hair": 5, "backdrop": 3})
+    assert "blue" in text
+    assert any(word in text for word in ("night", "stars"))
+
+
+def test_labels():
+    params = change(people(1), glasses=1.0, age=0.9, hair_color=3 / 7, backdrop=0.6)
+    found = {k: int(v) for k, v in captions.labels(params).items()}
+    assert found == {"hair": 3, "glasses": 1, "age": 2, "backdrop": 3}
+
+
+def test_batches_to_learn_from():
+    rng = torch.Generator().manual_seed(4)
+    seen = views.faces(12, 64, rng, named=0.5)
+    assert (seen.expression >= -1).all() and (seen.expression < 14).all()
+    assert views.harder(seen.image, rng).shape == seen.image.shape
+    still = views.harder(seen.image, rng, 0.0)
+    assert (still - seen.image).abs().mean() < 0.02

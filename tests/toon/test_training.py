@@ -1,0 +1,87 @@
+"""The toon trainings: resumable bit for bit, and each does learn."""
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from lgfa.frames.stylegan2 import Generator
+from lgfa.toon import generator as toon_generator
+from lgfa.toon import language, measure, sample
+from lgfa.toon.fit import fit
+from lgfa.toon.generator import Features, config, draw, grow, soften
+
+
+def regression(folder, steps: int, stop_after: int | None = None):
+    torch.manual_seed(0)
+    network, rng = nn.Linear(3, 1), torch.Generator().manual_seed(1)
+
+    def loss(step):
+        if stop_after is not None and step == stop_after:
+            raise KeyboardInterrupt
+        x = torch.randn(8, 3, generator=rng)
+        error = (network(x) - x.sum(1, keepdim=True)).square().mean()
+        return error, {}
+
+    return fit("line", network, loss, steps, 1e-2, folder, rng, save_every=5, warmup=2)
+
+
+def test_fit_learns_and_resumes_bit_for_bit(tmp_path):
+    straight = regression(tmp_path / "a", 40)
+    try:
+        regression(tmp_path / "b", 40, stop_after=23)
+    except KeyboardInterrupt:
+        pass
+    resumed = regression(tmp_path / "b", 40)
+    assert torch.equal(straight.weight, resumed.weight)
+    assert straight.minutes > 0
+
+
+def test_drawing_is_learned(tmp_path):
+    torch.manual_seed(0)
+    network = Generator(config(8))
+    soften(network)
+    features = Features()
+    weight = toon_generator.importance(8)
+
+    def error(seed=9):
+        params = sample.domain_params(32, torch.Generator().manual_seed(seed))
+        with torch.no_grad():
+            w = features(params)[:, None].expand(-1, network.num_layers, -1)
+            return float(toon_generator.drawing_loss(
+                network.synthesis(w), toon_generator.render(params, 8), weight))
+
+    before = error()
+    draw(network, features, 40, 16, 1e-2, tmp_path, "draw8", 1)
+    assert error() < 0.7 * before
+
+
+def test_a_grown_generator_begins_as_the_small_one():
+    torch.manual_seed(0)
+    small = Generator(config(16))
+    soften(small)
+    large = grow(small)
+    assert large.resolution == 32
+    w = torch.randn(2, 1, 512)
+    with torch.no_grad():
+        a = small.synthesis(w.expand(-1, small.num_layers, -1))
+        b = large.synthesis(w.expand(-1, large.num_layers, -1))
+    down = nn.functional.avg_pool2d(b, 2)
+    assert (down - a)[:, :, 2:-2, 2:-2].abs().mean() < 0.1 * a.std()
+
+
+def test_sentences_and_pictures_agree():
+    from lgfa.toon import captions, views
+
+    rng = torch.Generator().manual_seed(0)
+    seen = views.faces(24, 32, rng)
+    texts, true_of = language.says(seen, captions.Captioner(rng))
+    assert len(texts) == 24 and bool(true_of.diagonal().all())
+    image = torch.eye(4)
+    aligned = language.agreement(image, image, torch.eye(4).bool(), torch.tensor(20.0))
+    crossed = language.agreement(image, image.roll(1, 0), torch.eye(4).bool(), torch.tensor(20.0))
+    assert aligned < 0.01 < crossed
+
+
+def test_pairs_show_one_person_twice():
+    a, b = measure.pairs(3, 64, torch.Generator().manual_seed(0))
+    assert a.shape == b.shape == (3, 3, 64, 64) and not torch.equal(a, b)
