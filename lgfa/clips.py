@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -50,13 +50,19 @@ def write(
         count = len(frames) if frames.ndim == 4 else 1
     path = check_target(path, fps, count)
     suffix = "" if _is_folder(path) else path.suffix.lower()
+    made = [folder for folder in path.parents if not folder.exists()]
     try:
         with _atomic_folder(path) if suffix == "" else atomic_path(path) as target:
             _WRITERS[suffix](target, _each(frames), fps, count, suffix)
-    except OSError as error:
-        raise _sentence(path, explain(error) or error.strerror or str(error)) from error
-    except (EOFError, SyntaxError) as error:                # Pillow's other ways to say it
-        raise _sentence(path, str(error)) from error
+    except BaseException as error:
+        for folder in made:                                 # were made for this file alone
+            with suppress(OSError):
+                folder.rmdir()
+        if isinstance(error, OSError):
+            raise _sentence(path, explain(error) or error.strerror or str(error)) from error
+        if isinstance(error, (EOFError, SyntaxError)):      # Pillow's other ways to say it
+            raise _sentence(path, str(error)) from error
+        raise
     return path
 
 
@@ -84,11 +90,11 @@ def check_target(path: str | Path, fps: float = 10.0, count: int | None = None) 
                         f"choose .webp or .mp4.")
     if count is not None and count < 1:
         raise LGFAError("there is no frame to write.")
-    _check_place(path)
+    check_place(path)
     return path
 
 
-def _check_place(path: Path) -> None:
+def check_place(path: Path) -> None:
     """Is there, or can there be, a folder that may be written to?"""
     if path.is_dir():
         _check_folder(path)

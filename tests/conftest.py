@@ -29,3 +29,11 @@ def shared() -> Path:
 def repo() -> Path:
     """The repository's root."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def tiny_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Files of small random networks that belong together: kind -> path."""
+    from tiny import save_all
+
+    return save_all(tmp_path_factory.mktemp("tiny"))

@@ -234,7 +234,8 @@ def test_other_limits(tmp_path: Path) -> None:
     assert "one size" in sentence(tmp_path / "a.webp", [movie(1)[0], movie(1, 16)[0]])
     assert "must be" in sentence(tmp_path / "a.webp", torch.zeros(2, 3, 8, 8))
     assert "NaN" in sentence(tmp_path / "a.webp", torch.full((1, 16, 16, 3), float("nan")))
-    assert not left_over(tmp_path)
+    assert sentence(tmp_path / "new/deep/a.webp", [])
+    assert not left_over(tmp_path)                                # no empty folder either
     with pytest.raises(LGFAError, match="file name"):
         check_target("")
 

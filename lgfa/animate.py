@@ -1,0 +1,310 @@
+"""The assembly point: a still and sentences -> a trajectory -> frames.
+
+An Animator holds one network of each kind and knows in which order they work; the mathematics
+is theirs. What moves the latents is a Method (method.py), the paper's motion model or another.
+"""
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .domain import check_domain, sample_latent
+from .embed.clip import CLIP
+from .embed.e4e import Encoder
+from .errors import LGFAError
+from .frames.render import Progress, render
+from .frames.stylegan2 import Generator
+from .images import MIN_SIDE, read_image, square
+from .latents import load_latents, save_latents
+from .method import METHODS, Method, Recurrent, as_method
+from .ranks import pick_device
+from .timing import check_motion, one_way, there_and_back
+from .trajectory import wplus
+
+FPS = 10.0                                  # of the paper (IV-A)
+UNLIKE = 0.22                               # rms of 0..1 at 32 px: the inversion is another picture
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A finished animation."""
+
+    frames: Tensor                          # [T, H, W, 3], 0..1, float32, CPU
+    latents: Tensor                         # [T, L, w_dim], float32, CPU
+    fps: float = FPS                        # frames a second
+    texts: tuple[str, ...] = ()             # the sentences, in order
+    seed: int = 0                           # of the motion
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def save(self, path: str | Path) -> Path:
+        """Writes the frames; the suffix chooses the format (see clips.write)."""
+        from .clips import write
+
+        return write(path, self.frames, self.fps)
+
+    def save_latents(self, path: str | Path) -> Path:
+        """Writes the trajectory as .safetensors."""
+        return save_latents(path, self.latents, fps=self.fps, texts=self.texts, seed=self.seed)
+
+
+# ---------------------------------------------------------------- the animator
+class Animator:
+    """Generator, encoder, CLIP and motion model that belong together."""
+
+    def __init__(
+        self,
+        generator: Generator,
+        encoder: Encoder | None = None,                 # only images need it
+        clip: CLIP | None = None,                       # only a motion model without its own
+        motion: nn.Module | Method | None = None,       # only sentences need it
+        domain: str | None = None,                      # whose stills `sample` draws
+        dtype: torch.dtype = torch.float32,             # of the arithmetic of rendering
+    ) -> None:
+        self.generator, self.encoder = generator, encoder
+        self.domain, self.dtype = domain, dtype
+        self.method = None if motion is None else as_method(motion, clip)
+        self._check_parts()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | Mapping[str, str | Path] | None = "toon",     # domain, or {kind: file}
+        device: str | torch.device | None = None,       # None = an accelerator if there is one
+        dtype: torch.dtype = torch.float32,             # of the arithmetic of rendering
+        parts: Sequence[str] = ("generator", "encoder", "motion"),  # kinds to load
+        **files: str | Path | None,                     # generator=, encoder=, clip=, motion=
+    ) -> Animator:
+        """Loads a domain ("toon"), or networks file by file, or a domain with some replaced.
+
+        Nothing is downloaded, unless the CLIP is named by an open_clip tag ("RN50/openai").
+        """
+        given = dict(source) if isinstance(source, Mapping) else {}
+        given |= {kind: file for kind, file in files.items() if file is not None}
+        domain = source if isinstance(source, str) else None
+        strange = sorted(set(given) - {"generator", "encoder", "clip", "motion"})
+        if strange:
+            raise LGFAError(f"an animator has no {', '.join(strange)}: give generator, encoder, "
+                            f"clip and motion.")
+        if domain is not None:
+            check_domain(domain)
+        wanted = [kind for kind in ("generator", "encoder", "motion")
+                  if kind in given or (domain is not None and kind in parts)]
+        if "generator" not in wanted:
+            raise LGFAError('there is no generator: give a domain such as "toon", or its file.')
+
+        device = check_device(device)
+        networks = {kind: _load(given.get(kind, domain), kind, device) for kind in wanted}
+        own = getattr(networks.get("motion"), "encoder", None)
+        clip = given.get("clip", domain)
+        if "motion" in networks and own is None and clip is not None:
+            networks["clip"] = _load(clip, "clip", device)
+        return cls(**networks, domain=None if "generator" in given else domain, dtype=dtype)
+
+    def sample(self, seed: int = 0, truncation: float = 0.7) -> Tensor:
+        """The latent of a still that nobody photographed, [1, L, w_dim]; repeatable."""
+        return sample_latent(self.generator, seed, truncation, self.domain)
+
+    @torch.no_grad()
+    def invert(self, image: Any) -> Tensor:
+        """Image (see images.read_image) -> w_inv [1, L, w_dim]; warns when it comes out unlike."""
+        if self.encoder is None:
+            raise LGFAError("an image needs an encoder: give one, or start from a sampled still.")
+        x = self._still(image)
+        w_inv = self.encoder(x)
+        again = self.generator.synthesis(w_inv)
+        if _distance(x, again) > UNLIKE:
+            warnings.warn("the still that the generator found is unlike the image: the image "
+                          "should show one face, cut out and upright as in the training images "
+                          "of the generator.", stacklevel=2)
+        return w_inv
+
+    @torch.no_grad()
+    def trajectory(
+        self,
+        image: Any,                         # image, latent [L, w_dim] or .safetensors of latents
+        text: str | Sequence[str],          # one sentence, or several that follow each other
+        frames: int = 16,                   # of the whole clip, everything included
+        seed: int = 0,                      # of the motion; another seed, another performance
+        strength: float = 1.0,              # 0 = still, 1 = as trained, beyond = more
+        easing: str = "none",               # timing along the path, a name in wplus.EASINGS
+        hold: int = 0,                      # frames for which each expression rests
+        loop: bool = False,                 # softly back to the still, to repeat without a seam
+        ping_pong: bool = False,            # back by the same way
+        content: bool | None = None,        # add H_v(z_v) to the code; None = for images only
+    ) -> Tensor:
+        """Codes of exactly `frames` frames [T, L, w_dim], float32 on the CPU; frame 1 = still."""
+        texts = check_texts(text)
+        check_motion(frames, seed, strength, easing, hold, loop, ping_pong, len(texts))
+        if self.method is None:
+            raise LGFAError("a sentence needs a motion model: give one.")
+        w, x, is_image = self._start(image)
+
+        embedded = [self.method.embed(x, one) for one in texts]
+        if content if content is not None else is_image:
+            w = self.method.content(w, embedded[0][0])
+
+        hold = hold if frames > 1 else 0
+
+        def step(start: Tensor, part: int, count: int) -> Tensor:
+            draw = seed if part == 0 else (seed + part) % 2**64
+            path = self.method(start, *embedded[part], count - hold, draw)
+            return wplus.hold(wplus.ease(wplus.strength(path, strength), easing), end=hold)
+
+        there = one_way(frames, hold, loop, ping_pong)
+        path = wplus.chain(step, w.float(), len(texts), there)[0]
+        return there_and_back(path, frames, hold, loop, ping_pong).float().cpu()
+
+    def render(
+        self,
+        latents: Tensor,                    # [T, L, w_dim]
+        chunk: int = 8,                     # frames at a time; halved when memory runs out
+        noise: str = "const",               # "const", "random" or "none"
+        progress: Progress | None = None,   # (frames done, frames in all)
+        should_stop: Callable[[], bool] | None = None,
+    ) -> Iterator[Tensor]:
+        """Frames [c, H, W, 3], 0..1, chunk by chunk: memory does not grow with T."""
+        self._check_latents(latents, "the latents")
+        return render(self.generator, latents, chunk, noise, progress=progress,
+                      should_stop=should_stop, dtype=self.dtype)
+
+    def animate(
+        self,
+        image: Any,                         # as for trajectory
+        text: str | Sequence[str],          # as for trajectory
+        frames: int = 16,
+        seed: int = 0,
+        strength: float = 1.0,
+        fps: float = FPS,                   # noted in the clip
+        chunk: int = 8,                     # as for render
+        noise: str = "const",               # as for render
+        progress: Progress | None = None,
+        should_stop: Callable[[], bool] | None = None,
+        **motion: Any,                      # easing, hold, loop, ping_pong, content
+    ) -> Clip:
+        """Still and sentences -> Clip. Stopped early, it holds the frames that were finished."""
+        latents = self.trajectory(image, text, frames, seed, strength, **motion)
+        parts = list(self.render(latents, chunk, noise, progress, should_stop))
+        done = torch.cat(parts) if parts else torch.zeros(0, *[self.generator.resolution] * 2, 3)
+        return Clip(done, latents[:len(done)], float(fps), check_texts(text), seed)
+
+    # ---- inside
+
+    def _check_parts(self) -> None:
+        """Refuses networks that were made for another generator, naming both sides."""
+        own = self.generator.config
+        has = f"{own.num_layers} layers of {own.w_dim} numbers for {own.resolution} px"
+        for what, part in (("encoder", self.encoder and self.encoder.config),
+                           ("motion model", self.method)):
+            if part is None:
+                continue
+            side = f" for {part.resolution} px" if part.resolution else ""
+            if ((part.num_layers, part.w_dim) != (own.num_layers, own.w_dim)
+                    or part.resolution not in (None, own.resolution)):
+                raise LGFAError(f"the {what} makes {part.num_layers} layers of {part.w_dim} "
+                                f"numbers{side}, but the generator reads {has}: they do not "
+                                f"belong together.")
+
+    def _still(self, image: Any) -> Tensor:
+        """Image -> [1,3,R,R], -1..1, R the generator's resolution, on its device."""
+        x = square(read_image(image), self.generator.resolution)
+        return x.to(self.generator.latent_avg.device)
+
+    def _start(self, image: Any) -> tuple[Tensor, Tensor | None, bool]:
+        """Anything to start from -> code [1,L,w_dim], its picture if needed, was it an image."""
+        if isinstance(image, (str, Path)) and Path(image).suffix.lower() == ".safetensors":
+            image = load_latents(image)[0][-1]
+            self._check_latents(image[None], "the stored latents")
+        latent = self._latent(image)
+        if latent is None:
+            return self.invert(image), self._still(image), True
+        if not self.method.visual:          # nobody looks at the picture
+            return latent, None, False
+        x = self.generator.synthesis(latent)
+        return latent, x.clamp(-1, 1), False
+
+    def _latent(self, image: Any) -> Tensor | None:
+        """[1,L,w_dim] of a latent [L,w_dim], [1,L,w_dim] or [w_dim]; None for an image."""
+        if not _looks_like_latent(image, self.generator.config.w_dim):
+            return None
+        latent = torch.as_tensor(image)
+        if latent.ndim == 1:
+            latent = latent.expand(self.generator.num_layers, -1)
+        if latent.ndim == 3 and len(latent) != 1:
+            raise LGFAError(f"one latent is animated at a time, not {len(latent)} of them: "
+                            f"pass latents[-1], for example.")
+        latent = latent.reshape(1, *latent.shape[-2:])
+        self._check_latents(latent, "the latent")
+        return latent.to(self.generator.latent_avg.device, torch.float32)
+
+    def _check_latents(self, latents: Tensor, what: str) -> None:
+        """Refuses codes of another generator, naming both sides, and numbers that are none."""
+        config = self.generator.config
+        if latents.ndim != 3 or tuple(latents.shape[1:]) != (config.num_layers, config.w_dim):
+            raise LGFAError(f"{what} of shape {list(latents.shape)} cannot be rendered by the "
+                            f"generator, which reads [T, {config.num_layers}, {config.w_dim}] "
+                            f"({config.resolution} px).")
+        if not bool(torch.isfinite(latents).all()):
+            raise LGFAError(f"there are NaN or infinite numbers in {what}.")
+
+
+# ---------------------------------------------------------------- helpers
+def check_device(device: str | torch.device | None) -> torch.device:
+    """The device, if this machine has it."""
+    device = pick_device(device)
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise LGFAError(f"this machine cannot compute on {device}: use cpu, or install a PyTorch "
+                        f"that knows the device.") from error
+    return device
+
+
+def _looks_like_latent(image: Any, w_dim: int) -> bool:
+    """Floats with fewer rows than the smallest picture, or with the rows and length of codes."""
+    if not isinstance(image, (Tensor, np.ndarray)) or "float" not in str(image.dtype):
+        return False
+    shape = tuple(image.shape)
+    if len(shape) == 1:
+        return True
+    if len(shape) not in (2, 3) or shape[-1] <= 4:          # [H,W,C] is a picture
+        return False
+    return shape[-2] < MIN_SIDE or (shape[-2] in (16, 18) and shape[-1] in (w_dim, 512))
+
+
+def check_texts(text: str | Sequence[str]) -> tuple[str, ...]:
+    """One or several sentences, none of them empty."""
+    texts = (text,) if isinstance(text, str) else tuple(text)
+    if not texts or not all(isinstance(one, str) and one.strip() for one in texts):
+        raise LGFAError('the text is empty: write a sentence like "The person is smiling".')
+    return texts
+
+
+def _distance(x: Tensor, y: Tensor) -> float:
+    """Root mean square difference of two pictures [1,3,R,R], -1..1, at 32 px, in units of 0..1."""
+    small = [F.adaptive_avg_pool2d(one.float().clamp(-1, 1), 32) for one in (x, y)]
+    return math.sqrt(F.mse_loss(*small).item()) / 2
+
+
+def _load(name: str | Path | None, kind: str, device: torch.device) -> nn.Module:
+    """One network; a CLIP may also be named as open_clip does."""
+    from . import formats
+
+    if kind == "clip":
+        from .formats.clip import load_clip
+
+        return load_clip(name, device)
+    return formats.load(name, kind, device)
+
+
+__all__ = ["METHODS", "Animator", "Clip", "Method", "Recurrent", "as_method"]

@@ -1,0 +1,69 @@
+"""Domains: generators whose other networks lie beside them, and how pleasant stills are drawn."""
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .build import MODELS
+from .errors import LGFAError
+
+
+@dataclass(frozen=True)
+class Domain:
+    """One folder models/<name>/ and what is known about its stills and sentences."""
+
+    name: str                               # of the folder
+    stills: str                             # "module:function" (generator, seeds) -> [N,L,w_dim]
+    template: str                           # sentence in which its words were trained
+    words: tuple[str, ...]                  # expressions that show it well
+
+
+DOMAINS = {
+    "toon": Domain(
+        name="toon",
+        stills="toon.sample:still_latents",
+        template="The person is {}",
+        words=("smiling", "angry", "crying", "surprised", "winking", "sad"),
+    ),
+}
+
+
+def domains() -> list[str]:
+    """Folders of networks that are there."""
+    return sorted(p.name for p in MODELS.iterdir() if p.is_dir()) if MODELS.is_dir() else []
+
+
+def check_domain(name: str) -> str:
+    """The name, if there is a folder of networks for it."""
+    if name not in domains():
+        known = ", ".join(domains()) or "none is installed"
+        raise LGFAError(f"there is no domain {name!r} (known: {known}): "
+                        f"give the networks file by file instead.")
+    return name
+
+
+def check_seed(seed: int) -> int:
+    """The seed, if it is a whole number that a random generator takes."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or not -2**63 <= seed < 2**64:
+        raise LGFAError(f"the seed must be a whole number from 0 to 2^64 - 1, not {seed!r}.")
+    return seed
+
+
+@torch.no_grad()
+def sample_latent(
+    generator: torch.nn.Module,             # Generator
+    seed: int,                              # same seed, same still, on every device
+    truncation: float = 0.7,                # psi of an unknown domain: lower = nearer the average
+    domain: str | None = None,              # its own sampler is used where it has one
+) -> Tensor:
+    """The code of a still [1, L, w_dim]: a domain's own neutral face, or a truncated random z."""
+    check_seed(seed)
+    if domain in DOMAINS:
+        module, _, name = DOMAINS[domain].stills.partition(":")
+        stills = getattr(importlib.import_module(f".{module}", __package__), name)
+        return stills(generator, [seed])
+    z = torch.randn(1, generator.config.z_dim, generator=torch.Generator().manual_seed(seed))
+    return generator.mapping(z.to(generator.latent_avg), truncation=truncation)

@@ -1,0 +1,85 @@
+"""What moves the latents: a Method turns (w_s, z_v, z_t, T, seed) into a trajectory.
+
+The paper's motion model is one; others take its place by the same four members, so that neither
+the Animator nor anything that measures its clips asks which one ran.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from . import build
+from .embed.clip import CLIP
+from .errors import LGFAError
+from .motion.model import MotionModel
+
+
+class Method(Protocol):
+    """What an Animator asks of a way to animate. Tensors are on the networks' device."""
+
+    num_layers: int                         # L of the generator that it moves
+    w_dim: int                              # length of a style code
+    resolution: int | None                  # side of the generator's images, None = any
+    visual: bool                            # does `embed` look at the still?
+
+    def embed(self, x: Tensor | None, text: str) -> tuple[Tensor | None, Tensor]:
+        """Still [1,3,H,W], -1..1, and sentence -> z_v [1,d] or None, z_t [1,d]."""
+
+    def content(self, w_inv: Tensor, z_v: Tensor | None) -> Tensor:
+        """Inverted code [1,L,w_dim] -> content code w_s [1,L,w_dim], the still of the clip."""
+
+    def __call__(
+        self,
+        w_s: Tensor,                        # [1, L, w_dim], frame 1
+        z_v: Tensor | None,                 # [1, d]
+        z_t: Tensor,                        # [1, d]
+        frames: int,                        # T
+        seed: int,                          # same seed, same trajectory
+    ) -> Tensor:
+        """Trajectory [1, T, L, w_dim]."""
+
+
+class Recurrent:
+    """The paper's recurrent motion model as a Method."""
+
+    def __init__(self, motion: MotionModel, clip: CLIP | None = None) -> None:
+        self.motion, self.clip = motion, clip
+        self.num_layers, self.w_dim = motion.config.num_layers, motion.config.w_dim
+        self.resolution = motion.config.resolution
+        self.visual = motion.config.visual or motion.config.visual_mapper
+        lent = None if clip is None else clip.embed_dim
+        if motion.encoder is None and lent != motion.config.embed_dim:
+            raise LGFAError(
+                f"this motion model reads CLIP embeddings of length {motion.config.embed_dim} and "
+                f"its file holds no CLIP: give the one of its training"
+                f"{'' if lent is None else f', not one of length {lent}'}.")
+
+    def embed(self, x: Tensor | None, text: str) -> tuple[Tensor | None, Tensor]:
+        z_t = self.motion.encode_text([text], self.clip)
+        return self.motion.encode_image(x, self.clip), z_t
+
+    def content(self, w_inv: Tensor, z_v: Tensor | None) -> Tensor:
+        return self.motion.content(w_inv, z_v=z_v)
+
+    def __call__(
+        self, w_s: Tensor, z_v: Tensor | None, z_t: Tensor, frames: int, seed: int,
+    ) -> Tensor:
+        z1 = self.motion.first_code(z_t, z_v)
+        codes = self.motion.rnn(z1, frames, seed=seed, training=False)
+        return w_s[:, None] + self.motion.offsets(codes).to(w_s)
+
+
+# kind of network (build.KINDS): (network, CLIP or None) -> Method
+METHODS: dict[str, Callable[[Any, CLIP | None], Method]] = {"motion": Recurrent}
+
+
+def as_method(motion: nn.Module | Method, clip: CLIP | None = None) -> Method:
+    """The Method around a network of the table; anything else is taken to be a Method."""
+    if isinstance(motion, nn.Module):
+        kind = build.kind_of(motion)
+        if kind not in METHODS:
+            raise LGFAError(f"{build.KINDS[kind].what} cannot animate: give a motion model.")
+        return METHODS[kind](motion, clip)
+    return motion
