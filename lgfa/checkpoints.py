@@ -21,8 +21,9 @@ def write(
 ) -> Path:
     """Writes FOLDER/step-00001200.pt whole or not at all, then removes the oldest."""
     path = folder / f"step-{state['step']:08d}.pt"
-    with atomic_path(path) as tmp:
-        torch.save({"lgfa_training": VERSION, **state}, tmp)
+    # Given a name instead of a file, torch.save hides a full disk behind an error of its own.
+    with atomic_path(path) as tmp, open(tmp, "wb") as file:
+        torch.save({"lgfa_training": VERSION, **state}, file)
     for old in paths(folder)[:-keep]:
         old.unlink(missing_ok=True)
     return path

@@ -19,6 +19,7 @@ Trains the motion model (paper III-E, IV-A) and writes into --out:
   checkpoints/           everything that --resume needs
   samples/               strips of frames, every --sample-every steps
   log.jsonl              every loss at every step
+Settings not given are the paper's, or those of a domain's own model (printed at the start).
 Ctrl-C saves and ends; a killed training loses the steps since its last checkpoint.
 Several accelerators: torchrun --nproc-per-node 4 -m lgfa train .. (the same training, shared)."""
 
@@ -95,14 +96,13 @@ def add_train_parser(
 
 
 def _add_setting(group: Any, field: dataclasses.Field, text: str) -> None:
-    """One option for a field of TrainConfig."""
+    """One option for a field of TrainConfig; None where it is not given."""
     option, default = "--" + field.name.replace("_", "-"), field.default
     if isinstance(default, tuple):
         shown = " ".join(default) or "none"
-        group.add_argument(option, nargs="*", default=default, metavar="NAME",
-                           help=f"{text} (default: {shown})")
+        group.add_argument(option, nargs="*", metavar="NAME", help=f"{text} (default: {shown})")
     else:
-        group.add_argument(option, type=type(default), default=default,
+        group.add_argument(option, type=type(default),
                            metavar={int: "N", float: "X"}.get(type(default), "NAME"),
                            help=f"{text} (default: {default})")
 
@@ -135,13 +135,13 @@ def _add_data(group: Any) -> None:
 
 
 def _add_model(group: Any) -> None:
-    group.add_argument("--schedule", choices=("even", "authors", "paper"), default="even",
+    group.add_argument("--schedule", choices=("even", "authors", "paper"),
                        help="sizes of the motion's steps (default: even)")
     group.add_argument("--no-visual", action="store_true",
                        help="the model never sees the still, only its code (paper: other domains)")
     group.add_argument("--offsets", choices=("raw", "w"),
                        help="units of the mappers' output: W's own, or through the root of W's "
-                            "covariance (default: w for a domain, else raw)")
+                            "covariance (default: w for toon, else raw)")
     group.add_argument("--shared-layers", action="store_true",
                        help="one offset for all layers of the generator")
 
@@ -154,22 +154,31 @@ def train(args: argparse.Namespace) -> None:
     from .config import TrainConfig
     from .trainer import Trainer
 
-    config = TrainConfig(**{field.name: getattr(args, field.name)
-                            for field in dataclasses.fields(TrainConfig)})
+    domain = args.domain or (None if args.generator else "toon")
+    own = _own_training(domain) if not args.generator else None
+    given = {field.name: getattr(args, field.name) for field in dataclasses.fields(TrainConfig)}
+    given = {name: value for name, value in given.items() if value is not None}
+    special = _special(own, TrainConfig())
+    config = TrainConfig(**{**special, **given})
     here = ranks.start(args.device)
     say = _speaker(here.first)
     try:
-        domain = args.domain or (None if args.generator else "toon")
+        if special.keys() - given.keys():
+            say(f"settings of the domain {domain}: " + ", ".join(
+                f"{name} {value}" for name, value in special.items() if name not in given))
         networks = _load_networks(args, config, domain, here.device)
-        prompts = _prompts(args.prompts, domain)
-        source = _source(args, domain, networks, here, say)
-        motion = _motion(args, config, domain, networks, source, prompts)
+        prompts = _prompts(args.prompts, own)
+        source = _source(args, own, networks, here, say)
+        motion = _motion(args, config, own, networks, source, prompts)
         with _interrupts() as stopping:
             trainer = Trainer(
                 config, motion, networks["generator"], source, prompts, networks["clip"],
                 networks["perceptual"], networks["identity"], args.out, here,
                 _reporter(say), stopping, say)
-            result = trainer.run(args.resume)
+            try:
+                result = trainer.run(args.resume)
+            except (RuntimeError, MemoryError) as error:
+                raise _no_memory(error) from error
         ended = "stopped" if result.stopped else "finished"
         say(f"{ended} at step {result.step}: {result.network}")
         if result.stopped:
@@ -207,25 +216,39 @@ def _load_networks(args: Any, config: Any, domain: str | None, device: Any) -> d
     return networks
 
 
-def _prompts(file: str | None, domain: str | None) -> Any:
+def _own_training(domain: str | None) -> Any:
+    """The module with a domain's prompts(), source(generator), settings() and CHOICES, or None."""
+    if domain != "toon":
+        return None
+    return importlib.import_module(".toon.motion", __package__)
+
+
+def _special(own: Any, paper: Any) -> dict[str, Any]:
+    """Settings in which a domain's own training differs from the paper's and that are no matter
+    of the machine or of patience."""
+    if own is None:
+        return {}
+    free = {"iterations", "precision", "seed", "keep", "save_every", "sample_every"}
+    settings = dataclasses.asdict(own.settings())
+    return {name: value for name, value in settings.items()
+            if value != getattr(paper, name) and name not in free}
+
+
+def _prompts(file: str | None, own: Any) -> Any:
     """From a file, or the domain's own, or the paper's."""
     from .prompts import Prompts
     if file:
         return Prompts.read(file)
-    if domain == "toon":
-        from .toon.captions import zero_shot
-        return Prompts(zero_shot("expression"), ("{}",))
-    return Prompts()
+    return own.prompts() if own else Prompts()
 
 
-def _source(args: Any, domain: str | None, networks: dict[str, Any], here: Any, say: Any) -> Any:
+def _source(args: Any, own: Any, networks: dict[str, Any], here: Any, say: Any) -> Any:
     """The stills that --source names."""
     from .data import FolderSource, LatentSource, SampleSource
     generator = networks["generator"]
     kind, _, path = args.source.partition(":")
     if kind == "samples" and not path:
-        return SampleSource(generator, args.truncation,
-                            sample_still=None if args.generator else _stills(domain, generator))
+        return own.source(generator) if own else SampleSource(generator, args.truncation)
     if kind == "latents" and path:
         return LatentSource(path)
     if kind == "folder" and path:
@@ -238,41 +261,37 @@ def _source(args: Any, domain: str | None, networks: dict[str, Any], here: Any, 
                     "latents:FILE.")
 
 
-def _stills(domain: str | None, generator: Any) -> Callable | None:
-    """A domain's own sampler as (count, generator) -> codes, or None."""
-    import torch
-
-    from .domain import DOMAINS
-    if domain not in DOMAINS:
-        return None
-    module, _, name = DOMAINS[domain].stills.partition(":")
-    of_seeds = getattr(importlib.import_module(f".{module}", __package__), name)
-
-    def stills(count: int, random: torch.Generator) -> torch.Tensor:
-        seeds = torch.randint(2**31, (count,), generator=random).tolist()
-        return of_seeds(generator, seeds)
-    stills.__qualname__ = f"{domain} stills"
-    return stills
-
-
 def _motion(
     args: Any,
     config: Any,
-    domain: str | None,
+    own: Any,
     networks: dict[str, Any],
     source: Any,
     prompts: Any,
 ) -> Any:
-    """A fresh motion model."""
+    """A fresh motion model: the domain's own choices, then what was asked for."""
     from .prepare import new_motion
-    visual = not args.no_visual
+    choices = {**(own.CHOICES if own else {}), "train_frames": config.frames}
+    if args.schedule:
+        choices["schedule"] = args.schedule
+    if args.no_visual:
+        choices.update(visual=False, visual_mapper=False)
+    if args.shared_layers:
+        choices["shared_layers"] = True
     return new_motion(
         networks["generator"], networks["encoder_clip"] or networks["clip"], source, prompts,
         seed=config.seed,
         own_encoders=config.clip_rate > 0 or networks["encoder_clip"] is not None,
-        offsets=args.offsets or ("w" if domain and not args.generator else "raw"),
-        schedule=args.schedule, visual=visual, visual_mapper=visual,
-        shared_layers=args.shared_layers, train_frames=config.frames)
+        offsets=args.offsets or ("w" if own else "raw"), **choices)
+
+
+def _no_memory(error: Exception) -> Exception:
+    """A sentence where the memory did not suffice, else the error itself."""
+    from .frames.render import is_out_of_memory
+    if not is_out_of_memory(error):
+        return error
+    return LGFAError("there is not enough memory for this training: try --render-chunk 1, "
+                     "--precision bf16 (accelerators) or a smaller --batch.")
 
 
 # ---- talking
@@ -295,7 +314,7 @@ def _reporter(say: Callable[[str], None]) -> Callable[[Any], None]:
         if not (progress.sheet or ends) and now - last[0] < 5:
             return
         last[0] = now
-        values = "  ".join(f"{name} {value:.4f}" for name, value in progress.values.items())
+        values = "  ".join(f"{name} {value:.4g}" for name, value in progress.values.items())
         say(f"{progress.step:>{len(str(progress.iterations))}}/{progress.iterations}  {values}  "
             f"{progress.seconds:.2f} s/step  {_clock(progress.seconds_left)} left"
             + (f"  {progress.sheet}" if progress.sheet else ""))

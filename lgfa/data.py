@@ -221,7 +221,7 @@ class _Store:
     @torch.no_grad()
     def code(self, path: Path, digest: str) -> Path:
         """The file with an image's code [L, w_dim], written now if it is not there or broken."""
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         from .files import atomic_path
         file = self.folder / f"{digest}.safetensors"
@@ -233,7 +233,7 @@ class _Store:
         if not torch.isfinite(w).all():
             raise LGFAError("the encoder gives no finite code for it.")
         with atomic_path(file) as tmp:
-            save_file({"w": w.contiguous()}, tmp)
+            tmp.write_bytes(save({"w": w.contiguous()}))
         return file
 
     def close(self) -> None:

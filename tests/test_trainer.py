@@ -15,8 +15,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from lgfa import augment, checkpoints, formats
-from lgfa.cli_train import add_train_parser
+from lgfa import augment, checkpoints, cli_train, formats
 from lgfa.config import TrainConfig
 from lgfa.data import Batch, LatentSource, SampleSource
 from lgfa.errors import LGFAError
@@ -25,7 +24,6 @@ from tests import training_scenarios as scenarios
 from tests.training_scenarios import WORDS, networks, trainer
 
 SCRIPT = Path(scenarios.__file__)
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 
 
 def run_script(repo: Path, *arguments: object, launcher: tuple[str, ...] = ()) -> str:
@@ -94,6 +92,7 @@ def test_the_loss_falls_and_everything_is_written(tmp_path):
     ({"cont": 0, "lpips": 0, "path_order": 0}, {"schedule": "authors", "code_norm": "pixel"}),
     ({"clip_rate": 0, "latent_units": "std", "ema_decay": 0.5}, {"shared_layers": True}),
     ({"precision": "bf16"}, {}),
+    ({"precision": "fp16"}, {}),
 ])
 def test_every_choice_runs(tmp_path, settings, motion):
     result = trainer(tmp_path, motion, iterations=2, save_every=0, sample_every=2, sample_frames=2,
@@ -184,21 +183,27 @@ def test_stop_saves_and_the_rest_follows(tmp_path):
     assert equal(weights(rest.motion), weights(whole.motion))
 
 
-@needs_fork
-def test_resume_in_a_new_process_is_bit_for_bit(tmp_path, repo):
-    run_script(repo, "resume", tmp_path)
-    compare_runs(tmp_path / "straight", tmp_path / "parts", 6)
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory, repo) -> Path:
+    """Folder of the trainings that ran in other processes: one start of the script for all."""
+    if not hasattr(os, "fork"):
+        pytest.skip("the trainings in other processes need os.fork")
+    out = tmp_path_factory.mktemp("elsewhere")
+    (out / "said.txt").write_text(run_script(repo, "all", out, free_port()))
+    return out
 
 
-@needs_fork
-def test_kills_lose_nothing(tmp_path, repo):
-    out = run_script(repo, "kill", tmp_path)
-    assert int(out.split()[-1]) >= 3
-    compare_runs(tmp_path / "straight", tmp_path / "killed", 12)
-    assert not list((tmp_path / "killed" / "checkpoints").glob(".*"))
+def test_resume_in_a_new_process_is_bit_for_bit(elsewhere):
+    compare_runs(elsewhere / "straight", elsewhere / "parts")
 
 
-def compare_runs(one: Path, two: Path, step: int) -> None:
+def test_kills_lose_nothing(elsewhere):
+    assert int((elsewhere / "said.txt").read_text().split()[-1]) >= 3
+    compare_runs(elsewhere / "straight", elsewhere / "killed")
+    assert not list((elsewhere / "killed" / "checkpoints").glob(".*"))
+
+
+def compare_runs(one: Path, two: Path, step: int = scenarios.STEPS) -> None:
     """Two trainings ended with the same bits: weights, averages, optimiser, random states, log."""
     name = f"checkpoints/step-{step:08d}.pt"
     a, b = (torch.load(out / name, weights_only=True) for out in (one, two))
@@ -302,11 +307,9 @@ def test_parts_that_do_not_fit():
 
 # ---- several ranks
 
-@needs_fork
-def test_two_ranks_train_as_one(tmp_path, repo):
-    run_script(repo, "ranks", tmp_path, free_port())
-    one = torch.load(tmp_path / "size1" / "rank0of1.pt", weights_only=True)
-    two = [torch.load(tmp_path / "size2" / f"rank{rank}of2.pt", weights_only=True)
+def test_two_ranks_train_as_one(elsewhere):
+    one = torch.load(elsewhere / "size1" / "rank0of1.pt", weights_only=True)
+    two = [torch.load(elsewhere / "size2" / f"rank{rank}of2.pt", weights_only=True)
            for rank in (0, 1)]
     assert two[0]["texts"] + two[1]["texts"] == one["texts"] and len(set(one["texts"])) == 4
 
@@ -316,7 +319,7 @@ def test_two_ranks_train_as_one(tmp_path, repo):
     for name, grad in one["grads"].items():
         size = float(grad.abs().max())
         torch.testing.assert_close(two[0]["grads"][name], grad, atol=1e-4 * size, rtol=1e-3)
-    for a, b in zip(log_of(tmp_path / "size1"), log_of(tmp_path / "size2"), strict=True):
+    for a, b in zip(log_of(elsewhere / "size1"), log_of(elsewhere / "size2"), strict=True):
         assert a == pytest.approx(b, rel=2e-2, abs=1e-4)
 
 
@@ -338,7 +341,7 @@ def command(tmp_path):
         formats.save(tmp_path / f"{kind}.safetensors", parts[kind])
         named += [f"--{kind}", str(tmp_path / f"{kind}.safetensors")]
     parser = argparse.ArgumentParser()
-    add_train_parser(parser.add_subparsers())
+    cli_train.add_train_parser(parser.add_subparsers())
 
     def run(*arguments: str) -> None:
         args = parser.parse_args(["train", *named, "--device", "cpu", "--out",
@@ -369,9 +372,16 @@ def test_command_refuses(command, arguments, sentence):
         command("--iterations", "1", *arguments)
 
 
+def test_a_domain_brings_its_own_settings():
+    own = cli_train._own_training("toon")
+    special = cli_train._special(own, TrainConfig())
+    own.prompts().check_batch(TrainConfig(**special).batch)
+    assert "iterations" not in special and cli_train._special(None, TrainConfig()) == {}
+
+
 def test_help_is_a_page(capsys):
     parser = argparse.ArgumentParser()
-    add_train_parser(parser.add_subparsers())
+    cli_train.add_train_parser(parser.add_subparsers())
     with pytest.raises(SystemExit):
         parser.parse_args(["train", "--help"])
     text = capsys.readouterr().out

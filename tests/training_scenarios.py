@@ -25,13 +25,14 @@ from lgfa.frames.stylegan2 import Generator
 from lgfa.motion.model import MotionModel
 from lgfa.prompts import Prompts
 from lgfa.ranks import Ranks, start, stop
-from lgfa.trainer import Result, Trainer
+from lgfa.trainer import Trainer
 
 WORDS = (("smiling", "happy"), "angry", "crying", ("winking", "one eye closed"), "sleepy", "sad")
 CLIP_CONFIG = ClipConfig(
     embed_dim=16,
     vision_cfg={"layers": 1, "width": 16, "head_width": 8, "patch_size": 8, "image_size": 16},
     text_cfg={"context_length": 16, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1})
+STEPS = 9                                   # of the trainings in other processes
 SHORT = {"save_every": 2, "sample_every": 0, "iterations": 6}
 
 
@@ -113,26 +114,26 @@ def shared(out: Path, rank: int, size: int, port: int) -> None:
 
 
 def resume_scenario(out: Path) -> None:
-    """6 steps at once; 3 and, in a new process, 3 more."""
-    codes = [wait(forked(straight, out / "straight", 6)), wait(forked(straight, out / "parts", 3)),
-             wait(forked(go_on, out / "parts", 6))]
+    """All steps at once; some and, in a new process, the rest."""
+    codes = [wait(forked(straight, out / "straight", STEPS)),
+             wait(forked(straight, out / "parts", 3)),
+             wait(forked(go_on, out / "parts", STEPS))]
     assert codes == [0, 0, 0], codes
 
 
 def kill_scenario(out: Path) -> None:
-    """Kills at random moments until 12 steps are done; every stop leaves readable files."""
-    assert wait(forked(straight, out / "straight", 12)) == 0
+    """Kills at random moments until all steps are done; every stop leaves readable files."""
     chance, kills = random.Random(0), 0
-    for _ in range(40):
-        child = forked(slow, out / "killed", 12)
-        time.sleep(chance.uniform(0.02, 0.8))
+    for _ in range(30):
+        child = forked(slow, out / "killed", STEPS)
+        time.sleep(chance.uniform(0.02, 0.7))
         os.kill(child, signal.SIGKILL)
         if wait(child) == 0:
             break
         kills += 1
         for path in (out / "killed" / "checkpoints").glob("step-*.pt"):
             torch.load(path, weights_only=True)
-    assert wait(forked(slow, out / "killed", 12)) == 0
+    assert wait(forked(slow, out / "killed", STEPS)) == 0
     print(f"kills {kills}")
 
 
@@ -146,10 +147,10 @@ def ranks_scenario(out: Path, port: int) -> None:
         assert codes == [0] * size, codes
 
 
-def torchrun_scenario(out: Path) -> Result:
+def torchrun_scenario(out: Path) -> None:
     """What each process of a real torchrun runs."""
     try:
-        return trainer(out, ranks=start("cpu"), batch=4, iterations=2).run()
+        trainer(out, ranks=start("cpu"), batch=4, iterations=2).run()
     finally:
         stop()
 
@@ -158,6 +159,10 @@ if __name__ == "__main__":
     torch.set_num_threads(1)                # no threads, so that a fork is whole
     name, *rest = sys.argv[1:]
     networks()
-    arguments = [Path(rest[0]), *map(int, rest[1:])]
-    {"resume": resume_scenario, "kill": kill_scenario, "ranks": ranks_scenario,
-     "torchrun": torchrun_scenario}[name](*arguments)
+    folder = Path(rest[0])
+    if name == "torchrun":
+        torchrun_scenario(folder)
+    else:
+        resume_scenario(folder)
+        kill_scenario(folder)
+        ranks_scenario(folder, int(rest[1]))
