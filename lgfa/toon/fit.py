@@ -27,7 +27,7 @@ def fit(
     ema: float = 0.998,  # decay of the averaged weights; short at the start
     warmup: int = 100,  # steps of linear warm-up
     log_every: int = 50,
-    save_every: int = 500,
+    save_every: int = 250,
 ) -> nn.Module:
     """Train `network` and return it with averaged weights, in eval mode.
 

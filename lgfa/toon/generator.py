@@ -194,7 +194,7 @@ def map_codes(network, features, steps, batch, rate, folder, seed, device="cpu")
 
 # ----------------------------------------------------------------------------- all of it
 
-STEPS = {"draw64": 2400, "draw128": 4600, "mapping": 2500}
+STEPS = {"draw64": 2400, "draw128": 9000, "mapping": 2500}
 
 
 def train_generator(folder: Path, device: str = "cpu", steps: dict[str, int] = STEPS):
@@ -209,7 +209,7 @@ def train_generator(folder: Path, device: str = "cpu", steps: dict[str, int] = S
     minutes += draw(
         network, features, steps["draw128"], 16, 4e-3, folder, "draw128", SEED + 1, device
     )
-    minutes += map_codes(network, features, steps["mapping"], 512, 2e-3, folder, SEED + 2, device)
+    minutes += map_codes(network, features, steps["mapping"], 512, 8e-3, folder, SEED + 2, device)
     settle(network)
     network.minutes = minutes
     return network.eval()

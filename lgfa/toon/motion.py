@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from .. import formats
-from ..config import MotionConfig, TrainConfig
+from ..config import TrainConfig
 from ..data import SampleSource
 from ..motion.model import MotionModel
+from ..prepare import new_motion
 from ..prompts import Prompts
 from ..trainer import Trainer
 from . import captions, sample
@@ -21,13 +22,8 @@ from . import table as tb
 SEED = 606
 
 
-def config(generator, clip) -> MotionConfig:
-    """One offset for all layers, in the span of W: what the generator was trained to draw."""
-    return MotionConfig(
-        embed_dim=clip.embed_dim, num_layers=generator.num_layers, w_dim=generator.config.w_dim,
-        mapper_hidden=512, shared_layers=True, visual=True, visual_mapper=False,
-        hidden_std=0.01, train_frames=4, resolution=generator.resolution,
-    )  # fmt: skip
+#: one offset for all layers, which keeps the path in W, where the generator was trained to draw
+CHOICES = {"mapper_hidden": 512, "shared_layers": True, "visual_mapper": False, "hidden_std": 0.01}
 
 
 def prompts(count: int = 40) -> Prompts:
@@ -59,20 +55,15 @@ class Stills:
         return self.generator.mapping(z)
 
 
-@torch.no_grad()
-def fresh(generator, clip, settings: MotionConfig | None = None) -> MotionModel:
-    """A motion model that begins at the still, measured on the domain's codes and embeddings."""
-    torch.manual_seed(SEED)
-    rng = torch.Generator().manual_seed(SEED)
-    motion = MotionModel(settings or config(generator, clip))
-    motion.adopt(clip)
-    z = sample.z_from_params(sample.domain_params(4096, rng), rng)
-    motion.set_latent_scale(generator.mapping(z.to(generator.latent_avg.device))[:, 0])
-    stills = generator.synthesis(Stills(generator)(32, rng))
-    texts = prompts().draw(len(tb.EXPRESSIONS), rng)
-    z_t, z_v = clip.encode_text(texts), clip.encode_image(stills)
-    motion.calibrate(motion.first_code(z_t, z_v[: len(z_t)]).cpu())
-    return motion
+def fresh(generator, clip, **choices) -> MotionModel:
+    """A motion model that begins at the still; its offsets are in the span of W."""
+    return new_motion(
+        generator, clip, source(generator), prompts(), SEED, offsets="w", **{**CHOICES, **choices}
+    )
+
+
+def source(generator) -> SampleSource:
+    return SampleSource(generator, sample_still=Stills(generator))
 
 
 def settings(**changes) -> TrainConfig:
@@ -90,7 +81,7 @@ def train_motion(folder: Path, generator, clip, perceptual, identity, device="cp
     motion = fresh(generator, clip).to(device)
     trainer = Trainer(
         settings(**(changes or {})), motion, generator,
-        SampleSource(generator, sample_still=Stills(generator)), prompts(),
+        source(generator), prompts(),
         clip=clip, perceptual=perceptual, identity=identity, out=Path(folder) / "motion",
         progress=lambda p: _tell(p, tell),
     )  # fmt: skip

@@ -234,10 +234,10 @@ def judge(first, last, path, frames, which, attributes, identity, far: float) ->
     )  # fmt: skip
 
 
-# centre and half size of squares that no expression changes: sky, hair, forehead's edge, ears,
-# neck, shirt; the blush, the brows and the mouth are elsewhere
+# centres of squares that no expression changes: sky, hair, temples, ears, neck, shirt
 _PATCHES = ((-0.93, -0.2), (0.93, -0.2), (0.0, -0.66), (-0.25, -0.62), (0.25, -0.62),
-            (-0.64, 0.10), (0.64, 0.10), (0.0, 0.76), (-0.6, 0.95), (0.6, 0.95))  # fmt: skip
+            (-0.535, -0.045), (0.535, -0.045), (-0.64, 0.10), (0.64, 0.10), (0.0, 0.76),
+            (-0.6, 0.95), (0.6, 0.95))  # fmt: skip
 
 
 def untouched(first: Tensor, last: Tensor) -> Tensor:
