@@ -45,7 +45,9 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     tmp = path.parent / f".{stem[:80]}.{secrets.token_hex(4)}.tmp{path.suffix}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        mode = _usual_mode(tmp)
         yield tmp
+        os.chmod(tmp, mode)                     # some writers make files for their owner only
         _sync(tmp)
         os.replace(tmp, path)
         _sync(path.parent)
@@ -59,6 +61,14 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             tmp.unlink(missing_ok=True)
         except OSError:
             pass                    # the folder itself is unreachable, and was reported above
+
+
+def _usual_mode(tmp: Path) -> int:
+    """The rights that a new file gets in this folder, found by making one."""
+    os.close(os.open(tmp, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    mode = tmp.stat().st_mode & 0o777
+    tmp.unlink()
+    return mode
 
 
 def _sync(path: Path) -> None:

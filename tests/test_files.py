@@ -65,3 +65,14 @@ def test_impossible_targets(tmp_path):
 def test_a_block_that_writes_nothing_is_a_bug_of_ours(tmp_path):
     with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "x.txt"):
         pass
+
+
+def test_files_get_the_usual_rights(tmp_path):
+    """Writers that make files for their owner only (safetensors) do not decide."""
+    before = os.umask(0o022)
+    try:
+        with atomic_path(tmp_path / "a.bin") as tmp:
+            os.close(os.open(tmp, os.O_CREAT | os.O_WRONLY, 0o600))
+        assert (tmp_path / "a.bin").stat().st_mode & 0o777 == 0o644
+    finally:
+        os.umask(before)
