@@ -65,6 +65,11 @@ def parser() -> argparse.ArgumentParser:
     look.add_argument(
         "--generator", action="store_true", help="under each drawing the generator's, from z"
     )
+    show = sub.add_parser("gallery", help="an animated picture of many people and expressions")
+    show.add_argument("out", type=Path, help="picture to write, e.g. gallery.webp")
+    show.add_argument("--rows", type=int, default=2)
+    show.add_argument("--columns", type=int, default=4)
+    show.add_argument("--seed", type=int, default=0)
     return top
 
 
@@ -128,8 +133,8 @@ class Workshop:
         from .generator import Features
 
         steps = tuple(self.steps(n) for n in encoder.STEPS)
-        return encoder.train_encoder(self.work, self.load("generator"), self.load("identity"),
-                                     Features(), steps, device=self.options.device)  # fmt: skip
+        needed = self.load("generator"), self.load("identity"), Features().codes
+        return encoder.train_encoder(self.work, *needed, steps, device=self.options.device)
 
     def motion(self):
         from . import motion
@@ -158,23 +163,44 @@ def report(options) -> int:
 
 @torch.no_grad()
 def look(options) -> int:
-    from ..sheets import save_picture, sheet_of
+    """Drawings (and the generator's pictures under them) of every expression on some people."""
+    from ..sheets import contact_sheet, save_picture
     from . import sample
     from . import table as tb
     from .renderer import render
 
     rng = torch.Generator().manual_seed(options.seed)
-    people = sample.identities(options.people, rng).repeat_interleave(len(tb.EXPRESSIONS), 0)
-    which = torch.arange(len(tb.EXPRESSIONS)).repeat(options.people)
-    params = sample.with_expression(people, which)
-    rows = [render(params, options.resolution).split(len(tb.EXPRESSIONS))]
-    if options.generator:
-        generator = formats.load("toon", "generator")
-        z = sample.z_from_params(params, rng)
-        image = torch.cat([generator(part) for part in z.split(28)])
-        rows.append(image.split(len(tb.EXPRESSIONS)))
-    pictures = [picture for group in zip(*rows, strict=True) for picture in group]
-    save_picture(options.out, sheet_of(pictures))
+    generator = formats.load("toon", "generator") if options.generator else None
+    rows = []
+    for person in sample.identities(options.people, rng).split(1):
+        which = torch.arange(len(tb.EXPRESSIONS))
+        params = sample.with_expression(person.expand(len(which), -1), which)
+        rows.append(render(params, options.resolution))
+        if generator is not None:
+            rows.append(generator(sample.z_from_params(params, rng)))
+    frames = [(row.permute(0, 2, 3, 1).clamp(-1, 1) + 1) / 2 for row in rows]
+    save_picture(options.out, contact_sheet(frames, columns=len(tb.EXPRESSIONS), gap=2))
+    print(options.out)
+    return 0
+
+
+def gallery(options) -> int:
+    """A grid of clips as one animated picture: a person and an expression in each cell."""
+    from ..animate import Animator
+    from ..clips import write
+    from . import table as tb
+
+    animator = Animator.from_pretrained("toon", device="cpu")
+    names = [n for n in tb.EXPRESSION_NAMES if n != "neutral"]
+    cells = []
+    for i in range(options.rows * options.columns):
+        text = f"The person is {names[i % len(names)]}"
+        still = animator.sample(options.seed + i)
+        clip = animator.animate(still, text, frames=28, ping_pong=True, hold=5, fps=12)
+        cells.append(clip.frames)
+    rows = [torch.cat(cells[i : i + options.columns], 2)
+            for i in range(0, len(cells), options.columns)]  # fmt: skip
+    write(options.out, torch.cat(rows, 1), 12)
     print(options.out)
     return 0
 
@@ -186,6 +212,8 @@ def main(arguments: list[str] | None = None) -> int:
             return report(options)
         if options.command == "look":
             return look(options)
+        if options.command == "gallery":
+            return gallery(options)
         if options.command == "cards":
             from . import cards
 

@@ -15,7 +15,7 @@ from .generator import drawing_loss, importance
 from .renderer import render
 
 SEED = 505
-STEPS = (1500, 500)  # on codes, then on pictures
+STEPS = (600, 350)  # on codes, then on pictures
 
 
 def config(generator) -> EncoderConfig:
@@ -90,7 +90,7 @@ def untrained(generator, device="cpu") -> Encoder:
     return network
 
 
-def train_encoder(folder: Path, generator, identity, codes, steps=STEPS, batch=(64, 16),
+def train_encoder(folder: Path, generator, identity, codes, steps=STEPS, batch=(64, 12),
                   device="cpu") -> Encoder:  # fmt: skip
     network = untrained(generator, device)
     network = learn_codes(network, codes, steps[0], batch[0], 2e-3, folder, device=device)

@@ -16,19 +16,21 @@ from torch import Tensor, nn
 
 from ..config import GeneratorConfig
 from ..frames.stylegan2 import Generator
+from ..ops import pixel_norm, scaled_leaky_relu
 from . import sample
 from . import table as tb
 from .fit import fit
 from .renderer import render
 
 SEED = 21
+CENTRE = 4.0  # what is added to every number of a code, which has unit variance
 CHANNELS = (128, 128, 128, 80, 40, 20)  # feature maps at 4, 8, .. 128 px
 
 
 def config(resolution: int = 128) -> GeneratorConfig:
     levels = resolution.bit_length() - 2
     return GeneratorConfig(
-        resolution, CHANNELS[:levels], mapping_layers=5, mapping_lr_multiplier=1.0
+        resolution, CHANNELS[:levels], mapping_layers=3, mapping_lr_multiplier=1.0
     )
 
 
@@ -79,6 +81,10 @@ class Features(nn.Module):
     def forward(self, params: Tensor) -> Tensor:
         return (self._raw(params) - self.mean) / self.std @ self.mix
 
+    def codes(self, params: Tensor) -> Tensor:
+        """What the finished mapping network gives for these faces: see `recentre`."""
+        return self(params) + CENTRE
+
 
 def lines(n: int, features: Features, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """Faces on straight lines of W between two expressions of one person: w [n, 512], params."""
@@ -101,7 +107,7 @@ def importance(resolution: int) -> Tensor:
         return ((x > left) & (x < right) & (y > top) & (y < bottom)).float()
 
     mouth, eyes = box(-0.40, 0.40, 0.28, 0.70), box(-0.52, 0.52, -0.34, 0.28)
-    return (1 + 3.0 * mouth + 1.8 * eyes)[None, None]
+    return (1 + 1.5 * mouth + 1.0 * eyes)[None, None]
 
 
 def drawing_loss(image: Tensor, target: Tensor, weight: Tensor) -> Tensor:
@@ -109,7 +115,7 @@ def drawing_loss(image: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     total = 0.0
     for _ in range(2):
         d = image - target
-        total = total + (weight * (0.4 * d.abs() + 3.0 * d.square())).mean()
+        total = total + (weight * (0.3 * d.abs() + 5.0 * d.square())).mean()
         dx, dy = d[..., 1:] - d[..., :-1], d[..., 1:, :] - d[..., :-1, :]
         total = total + 0.5 * (
             (weight[..., 1:] * dx.abs()).mean() + (weight[..., 1:, :] * dy.abs()).mean()
@@ -169,23 +175,79 @@ def grow(small: Generator) -> Generator:
 # ----------------------------------------------------------------------------- mapping
 
 
-def map_codes(network, features, steps, batch, rate, folder, seed, device="cpu") -> float:
-    """Teach `network.mapping` the codes: z -> features(params_from_z(z)), named faces too."""
-    rng = torch.Generator().manual_seed(seed)
+@torch.no_grad()
+def recentre(network: Generator) -> None:
+    """Move W so that every number of a code is positive: w + CENTRE draws what w did.
 
-    # only the first K entries of z carry the face: let the first layer begin by looking at them
-    with torch.no_grad():
-        first = network.mapping.layers[0].weight
-        first[:, : tb.K].mul_((sample.Z_DIM / tb.K) ** 0.5)
-        first[:, tb.K :].zero_()
+    The mapping network ends in a leaky ReLU; codes on its straight half are sums of what each
+    entry of z contributes, which regression finds at once. The biases of the styles take the
+    shift back exactly.
+    """
+    for layer in [*network.synthesis.convs, *network.synthesis.to_rgbs]:
+        weight = layer.affine.weight
+        layer.affine.bias.sub_(CENTRE * weight.sum(1) / weight.shape[1] ** 0.5)
+
+
+def _examples(n: int, features: Features, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """z [n, 512], half random and half of faces to train on, and their codes [n, 512]."""
+    z = torch.randn(n // 2, sample.Z_DIM, generator=rng)
+    z = torch.cat([z, sample.z_from_params(sample.domain_params(n - n // 2, rng), rng)])
+    return z, features.codes(sample.params_from_z(z))
+
+
+@torch.no_grad()
+def begin_mapping(mapping, features: Features, rng: torch.Generator) -> None:
+    """A start from which little is left to learn.
+
+    Almost every feature of a code is piecewise linear in the quantile of one entry of z. So the
+    first layer's units are kinks along single entries, at the ends of the ramps and at the steps
+    between categories; the second passes them on; the last is solved by least squares. What is
+    left for gradients are the products of two parameters.
+    """
+    first, second, last = mapping.layers
+    live = [i for i, name in enumerate(tb.NAMES) if name not in tb.POSE]
+    places = [sample.bends(i) for i in live]
+    spare = (len(first.weight) - sum(map(len, places))) // len(live)
+    units = [
+        (entry, place)
+        for entry, own in zip(live, places, strict=True)
+        for place in [*own, *((j + 0.5) / spare for j in range(spare))]
+    ]
+    first.weight.zero_()
+    first.bias.zero_()
+    root = sample.Z_DIM**0.5
+    for unit, (entry, place) in enumerate(units):
+        sign = 1.0 if unit % 2 else -1.0
+        at = 2**0.5 * torch.erfinv(torch.tensor(2.0 * min(max(place, 0.01), 0.99) - 1))
+        first.weight[unit, entry] = sign * root
+        first.bias[unit] = -sign * at
+    second.weight.copy_(torch.eye(len(second.weight)) * root)
+    second.bias.zero_()
+
+    # least squares of the last layer, a ridge against units that never bend
+    z, codes = _examples(24_000, features, rng)
+    x = pixel_norm(z)
+    for layer in (first, second):
+        x = scaled_leaky_relu(layer(x))
+    x = torch.cat([x, torch.ones(len(x), 1)], 1).double()
+    gram = x.t() @ x + 1.0 * torch.eye(x.shape[1]).double()
+    found = torch.linalg.solve(gram, x.t() @ (codes / 2**0.5).double()).float()
+    last.weight.copy_(found[:-1].t() * root)
+    last.bias.copy_(found[-1])
+
+
+def map_codes(network, features, steps, batch, rate, folder, seed, device="cpu") -> float:
+    """Teach `network.mapping` the codes: z -> features.codes(params_from_z(z)).
+
+    Returns the minutes it took.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    begin_mapping(network.mapping, features, rng)
 
     def loss(step):
-        half = batch // 2
-        z = torch.randn(half, sample.Z_DIM, generator=rng)
-        z = torch.cat([z, sample.z_from_params(sample.domain_params(half, rng), rng)])
-        target = features(sample.params_from_z(z)).to(device)
+        z, target = _examples(batch, features, rng)
         w = network.mapping(z.to(device))[:, 0]
-        error = (w - target).square().mean()
+        error = (w - target.to(device)).square().mean()
         return error, {"r2": 1 - float(error.detach() / target.var(0).mean())}
 
     fit("mapping", network.mapping, loss, steps, rate, folder, rng, ema=0.998)
@@ -194,7 +256,7 @@ def map_codes(network, features, steps, batch, rate, folder, seed, device="cpu")
 
 # ----------------------------------------------------------------------------- all of it
 
-STEPS = {"draw64": 2400, "draw128": 9000, "mapping": 2500}
+STEPS = {"draw64": 2400, "draw128": 9000, "mapping": 3000}
 
 
 def train_generator(folder: Path, device: str = "cpu", steps: dict[str, int] = STEPS):
@@ -209,7 +271,8 @@ def train_generator(folder: Path, device: str = "cpu", steps: dict[str, int] = S
     minutes += draw(
         network, features, steps["draw128"], 16, 4e-3, folder, "draw128", SEED + 1, device
     )
-    minutes += map_codes(network, features, steps["mapping"], 512, 8e-3, folder, SEED + 2, device)
+    recentre(network)
+    minutes += map_codes(network, features, steps["mapping"], 1024, 5e-3, folder, SEED + 2, device)
     settle(network)
     network.minutes = minutes
     return network.eval()

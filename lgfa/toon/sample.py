@@ -42,6 +42,16 @@ def _ramps() -> torch.Tensor:
     return torch.tensor(rows)
 
 
+def bends(column: int) -> list[float]:
+    """Quantiles at which a parameter's ramp or its steps between categories begin and end."""
+    _, _, a, b = _ramps()[column].tolist()
+    n = _CATEGORIES.get(tb.NAMES[column])
+    if n is None:
+        return [a, b]
+    edges = (0.5 - 0.5 / tb.PLATEAU, 0.5 + 0.5 / tb.PLATEAU)
+    return [a + (b - a) * (i + edge) / (n - 1) for i in range(n - 1) for edge in edges]
+
+
 def params_from_z(z: torch.Tensor) -> torch.Tensor:
     """z [B, 512], any scale (it is normalised as the mapping network does) -> params [B, K].
 

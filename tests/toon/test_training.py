@@ -85,3 +85,26 @@ def test_sentences_and_pictures_agree():
 def test_pairs_show_one_person_twice():
     a, b = measure.pairs(3, 64, torch.Generator().manual_seed(0))
     assert a.shape == b.shape == (3, 3, 64, 64) and not torch.equal(a, b)
+
+
+def test_recentred_codes_draw_the_same():
+    torch.manual_seed(0)
+    network = Generator(config(16))
+    w = torch.randn(3, network.num_layers, 512)
+    with torch.no_grad():
+        before = network.synthesis(w)
+        toon_generator.recentre(network)
+        after = network.synthesis(w + toon_generator.CENTRE)
+    assert (after - before).abs().max() < 1e-3 * before.std()
+
+
+def test_the_mapping_begins_near_the_codes():
+    torch.manual_seed(0)
+    network, features = Generator(config(8)), Features()
+    rng = torch.Generator().manual_seed(2)
+    toon_generator.begin_mapping(network.mapping, features, rng)
+    z = sample.z_from_params(sample.domain_params(500, rng), rng)
+    target = features.codes(sample.params_from_z(z))
+    with torch.no_grad():
+        error = (network.mapping(z)[:, 0] - target).square().mean()
+    assert 1 - error / target.var(0).mean() > 0.9
