@@ -269,10 +269,11 @@ class TrainConfig(_Frozen):
     batch: int = 4                          # clips a step, over all ranks together
     frames: int = 4                         # T, frames of a training clip
     seed: int = 0                           # of every random draw of the training
-    # rates of Adam, betas (0, 0.999), constant
+    # rates of Adam, betas (0, 0.999); constant unless rate_end is below 1
     clip_rate: float = 1e-5                 # E_v and E_t; 0 = frozen
     motion_rate: float = 1e-3               # recurrent motion generator
     mapper_rate: float = 1e-3               # H_v and H_t
+    rate_end: float = 1.0                   # part of the rates that is left at the last step (cosine)
     grad_clip: float = 0.0                  # largest norm of the whole gradient; 0 = any
     ema_decay: float = 0.0                  # of the averaged weights that are exported; 0 = off
     # loss
@@ -288,7 +289,9 @@ class TrainConfig(_Frozen):
     latent_units: str = "auto"              # w_reg and path_reg of offsets in "raw" W units or in
     #                                         "std": divided by W's standard deviation per
     #                                         dimension; "auto" = "std" if the motion model has
-    #                                         a latent_scale of its own, else "raw"
+    #                                         a latent_scale of its own, else "raw"; "white":
+    #                                         through W's covariance, so that moves unlike those
+    #                                         between faces cost more
     augment: tuple[str, ...] = ()           # before the loss CLIP: "shift", "crop", "colour",
     #                                         "noise"
     augment_views: int = 1                  # augmented copies of a frame, embeddings averaged
@@ -315,10 +318,11 @@ class TrainConfig(_Frozen):
                      "cont", "lpips", "identity", "save_every", "sample_every", "render_chunk"):
             self._need(name, 0 <= getattr(self, name) < float("inf"), "0 or a positive number")
         self._need("tau", self.tau > 0, "above 0")
+        self._need("rate_end", 0 <= self.rate_end <= 1, "from 0 to 1")
         self._need("ema_decay", 0 <= self.ema_decay < 1, "0 or more and below 1")
         self._need("path_order", self.path_order in (0, 1, 2), "0, 1 or 2")
         self._choice("cont_form", ("contrastive", "pairwise"))
-        self._choice("latent_units", ("auto", "raw", "std"))
+        self._choice("latent_units", ("auto", "raw", "std", "white"))
         self._choice("precision", ("fp32", "bf16", "fp16"))
         self._choice("lpips_frames", ("first", "last", "random"))
         self._choice("augment", ("shift", "crop", "colour", "noise"))

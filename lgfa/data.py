@@ -65,9 +65,12 @@ class SampleSource:
         sample_still: Callable[[int, torch.Generator], torch.Tensor] | None = None,
         #                                     (count, generator) -> codes [count, L, w_dim]: for
         #                                     domains that know nicer stills
+        spread: Callable[[int], torch.Tensor] | None = None,
+        #                                     count -> codes [count, w_dim] that show how W spreads,
+        #                                     for domains that know it better than random z
     ) -> None:
         self.generator, self.truncation = generator, truncation
-        self.render, self.sample_still = render, sample_still
+        self.render, self.sample_still, self.spread = render, sample_still, spread
         self.num_layers: int = generator.num_layers
 
     @torch.no_grad()

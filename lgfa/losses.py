@@ -18,21 +18,31 @@ from .errors import LGFAError
 TAU = 0.07              # temperature of the contrastive loss, paper III-E
 
 
+def measured(
+    off: Tensor,                    # offsets in W [.., w_dim]
+    unit: Tensor | None,            # spread of each number [w_dim], a matrix that whitens W
+    #                                 [w_dim, w_dim], or None
+) -> Tensor:
+    """Offsets in units of W's spread [.., w_dim]: as they are, divided, or whitened."""
+    if unit is None:
+        return off
+    return off / unit if unit.ndim == 1 else off @ unit.to(off)
+
+
 def w_reg(
     w: Tensor,                      # frames' codes [B, T, L, w_dim] (or [T, L, w_dim])
     w_s: Tensor,                    # content codes [B, L, w_dim] (or [L, w_dim])
-    unit: Tensor | None = None,     # spread of each number [w_dim]; None = raw units
+    unit: Tensor | None = None,     # W's spread, see `measured`; None = raw units
 ) -> Tensor:
     """Mean over clips, frames, layers and channels of ((w(i) - w_s) / unit)^2, which is eq. 9 over
     B T L w_dim."""
-    off = w - w_s.unsqueeze(-3)
-    return (off if unit is None else off / unit).square().mean()
+    return measured(w - w_s.unsqueeze(-3), unit).square().mean()
 
 
 def path_reg(
     w: Tensor,                      # frames' codes [B, T, L, w_dim] (or [T, L, w_dim])
     order: int = 2,                 # 2 = the paper's; 1 and 0 = its ablations
-    unit: Tensor | None = None,     # spread of each number [w_dim]; None = raw units
+    unit: Tensor | None = None,     # W's spread, see `measured`; None = raw units
 ) -> Tensor:
     """Mean over clips, steps, layers and channels of the squared difference of that order.
 
@@ -44,8 +54,7 @@ def path_reg(
         raise LGFAError(f"the path regulariser has order 2, 1 or 0, not {order}.")
     if order == 0 or w.shape[-3] <= order:
         return 0.0 * w.sum()
-    steps = w.diff(n=order, dim=-3)
-    return (steps if unit is None else steps / unit).square().mean()
+    return measured(w.diff(n=order, dim=-3), unit).square().mean()
 
 
 def contrastive(

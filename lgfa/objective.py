@@ -192,8 +192,10 @@ class Objective(nn.Module):
 
     @torch.no_grad()
     def latent_unit(self) -> Tensor | None:
-        """What w_reg and path_reg divide offsets by [w_dim]; None = raw units of W."""
+        """How w_reg and path_reg measure offsets: losses.measured's unit."""
         scale, units = self.motion.latent_scale, self.config.latent_units
+        if units == "white":
+            return whitening(scale)
         scaled = not torch.equal(scale, torch.eye(len(scale)).to(scale))
         if units == "raw" or (units == "auto" and not scaled):
             return None
@@ -205,6 +207,21 @@ class Objective(nn.Module):
             unit = self.generator.mapping(z.to(self.ranks.device))[:, 0].float().std(dim=0)
         # A number of w that hardly varies must not outweigh all others.
         return unit.clamp(min=1e-3 * float(unit.mean())).clone()
+
+
+@torch.no_grad()
+def whitening(root: Tensor) -> Tensor:
+    """The matrix that makes W's cloud round: pseudo-inverse of its covariance's root [D, D].
+
+    Directions in which W hardly varies (under a thousandth of the widest) are left out: mappers
+    whose output goes through the root cannot move there. Scaled so that a typical offset between
+    two codes has a mean square of about 2 whatever W's rank.
+    """
+    values, vectors = torch.linalg.eigh(root.double())
+    live = values > 1e-3 * values.max()
+    inverse = torch.where(live, 1 / values.clamp(min=1e-12), torch.zeros_like(values))
+    gain = (len(values) / live.sum()) ** 0.5
+    return ((vectors * inverse) @ vectors.T * gain).to(root)
 
 
 def normal_tensors(network: nn.Module) -> None:

@@ -40,7 +40,8 @@ def new_motion(
         motion.adopt(clip)
     motion.to(generator.latent_avg.device)
     if offsets == "w":
-        motion.set_latent_scale(w_samples(generator))
+        spread = getattr(source, "spread", None)
+        motion.set_latent_scale(w_samples(generator) if spread is None else spread(W_SAMPLES))
     motion.calibrate(_typical_codes(motion, generator, clip, source, prompts))
     return motion
 

@@ -6,6 +6,7 @@ numbers come from one torch.Generator on the CPU, drawn for the whole batch on e
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -114,6 +115,7 @@ class Trainer:
                     stopped = self.ranks.any(self.should_stop())
                     if stopped:
                         break
+                    self._set_rates()
                     clips = self.draw()
                     terms = self.objective(clips)
                     self.values = self._measure(terms)
@@ -148,6 +150,13 @@ class Trainer:
                      h1[rows].to(device), middle, views)
 
     # ---- parts of a step
+
+    def _set_rates(self) -> None:
+        """Each group's own rate, times the share that this step has of it."""
+        share = 0.5 + 0.5 * math.cos(math.pi * self.step / self.config.iterations)
+        share = self.config.rate_end + (1 - self.config.rate_end) * share
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["rate"] * share
 
     def _measure(self, terms: dict[str, Tensor]) -> dict[str, float]:
         """The terms' means over ranks; raises LGFAError when one is no number."""
@@ -335,7 +344,7 @@ class Trainer:
             for parameter in parameters:
                 parameter.requires_grad_(rate > 0)
             if parameters and rate > 0:
-                groups.append({"params": parameters, "lr": rate, "name": name})
+                groups.append({"params": parameters, "lr": rate, "rate": rate, "name": name})
         if not groups:
             raise LGFAError("all learning rates are 0: there is nothing to train.")
         return groups

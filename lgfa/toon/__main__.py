@@ -13,7 +13,7 @@ from .. import build, formats
 from ..errors import LGFAError
 from ..files import atomic_path
 
-ORDER = ("attributes", "identity", "perceptual", "clip", "generator", "encoder", "motion")
+ORDER = ("attributes", "identity", "perceptual", "generator", "clip", "encoder", "motion")
 SIZES = torch.float16  # how weights are stored
 
 
@@ -118,9 +118,10 @@ class Workshop:
     def clip(self):
         from . import language
 
-        return language.train_clip(
-            self.work, self.steps(language.STEPS), device=self.options.device
-        )
+        first, second = (self.steps(n) for n in language.STEPS)
+        clip = language.train_clip(self.work, first, device=self.options.device)
+        generator = self.load("generator").requires_grad_(False)
+        return language.toughen(clip, generator, self.work, second, device=self.options.device)
 
     def generator(self):
         from . import generator

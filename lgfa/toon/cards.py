@@ -29,7 +29,8 @@ ABOUT = {
         "An open_clip network (small vision transformer, small text transformer, the standard "
         "tokenizer) of toon faces and sentences about them.",
         "Drawn faces and sentences that are true of them; contrastive with several right answers, "
-        "beside a fading lesson in parameters whose head is dropped. Seed 404.",
+        "beside a fading lesson in parameters whose head is dropped; then with the generator's "
+        "pictures, good ones to name and spoilt ones that no sentence fits. Seeds 404 and 405.",
     ),
     "generator": (
         "StyleGAN2 of the toon domain: z to w to a face of 128 px.",

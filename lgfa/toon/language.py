@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from ..config import ClipConfig
 from ..embed.clip import CLIP
-from . import captions, views
+from . import captions, sample, views
 from . import table as tb
 from .fit import fit
 from .measure import named_loss, parameter_loss
 
 SEED = 404
-STEPS = 1000
+STEPS = (1000, 220)  # on drawings, then with generator pictures
 CONTEXT = 32  # tokens of a sentence, start and end included
 
 
@@ -70,12 +70,14 @@ def agreement(image: Tensor, text: Tensor, true_of: Tensor, scale: Tensor) -> Te
     score = text @ image.t() * scale
     want = true_of.to(score)
     by_text = -(want / want.sum(1, keepdim=True) * F.log_softmax(score, 1)).sum(1).mean()
-    back = want.t() / want.t().sum(1, keepdim=True)
-    by_image = -(back * F.log_softmax(score.t(), 1)).sum(1).mean()
+    # pictures of which no sentence is true are wrong answers, never questions
+    asked = want.any(0)
+    back = want.t() / want.t().sum(1, keepdim=True).clamp(min=1)
+    by_image = -(back * F.log_softmax(score.t(), 1))[asked].sum(1).mean()
     return (by_text + by_image) / 2
 
 
-def train_clip(folder: Path, steps: int = STEPS, batch: int = 96, device="cpu") -> CLIP:
+def train_clip(folder: Path, steps: int = STEPS[0], batch: int = 96, device="cpu") -> CLIP:
     torch.manual_seed(SEED)
     rng = torch.Generator().manual_seed(SEED)
     captioner = captions.Captioner(rng)
@@ -116,6 +118,81 @@ def train_clip(folder: Path, steps: int = STEPS, batch: int = 96, device="cpu") 
                   betas=(0.9, 0.98), weight_decay=0.02, ema=0.996, warmup=200)  # fmt: skip
     network.clip.minutes = network.minutes
     return network.clip
+
+
+# ----------------------------------------------------------------------------- second lesson
+
+
+class Pictures:
+    """The generator's pictures, good and bad, as a motion model could make them."""
+
+    def __init__(self, generator, rng: torch.Generator):
+        self.generator, self.rng = generator, rng
+        codes = self.codes(sample.domain_params(4096, rng))
+        values, vectors = torch.linalg.eigh(torch.cov(codes.double().T))
+        live = values > 1e-6 * values.max()
+        self.axes = (vectors[:, live] * values[live].sqrt()).T.float()
+
+    def codes(self, params: Tensor) -> Tensor:
+        return self.generator.mapping(sample.z_from_params(params, self.rng))[:, 0]
+
+    def draw(self, w: Tensor) -> Tensor:
+        return self.generator.synthesis(w[:, None].expand(-1, self.generator.num_layers, -1))
+
+    def uniform(self, n: int, low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(n, 1, generator=self.rng)
+
+    def bad(self, n: int) -> Tensor:
+        """Codes of no face: strayed off W's cloud, expressions turned round, overdone, too weak."""
+        people = sample.identities(n, self.rng)
+        which = torch.randint(1, len(tb.EXPRESSIONS), (n,), generator=self.rng)
+        calm, full = self.codes(people), self.codes(sample.with_expression(people, which))
+        strayed = torch.randn(n, len(self.axes), generator=self.rng) @ self.axes
+        strayed = self.uniform(n, 0.3, 0.9) * strayed
+        strayed = torch.lerp(calm, full, self.uniform(n, 0, 1)) + strayed
+        ways = [
+            strayed,
+            calm + self.uniform(n, -1.2, -0.3) * (full - calm),
+            calm + self.uniform(n, 1.7, 2.6) * (full - calm),
+            calm + self.uniform(n, 0.1, 0.35) * (full - calm),
+        ]
+        pick = torch.multinomial(torch.tensor([0.5, 0.2, 0.15, 0.15]), n, True, generator=self.rng)
+        return torch.stack(ways)[pick, torch.arange(n)]
+
+
+def toughen(clip: CLIP, generator, folder: Path, steps: int, batch=(64, 24, 48),
+            device="cpu") -> CLIP:  # fmt: skip
+    """Teach CLIP the generator's pictures, and that what strays from faces fits no sentence.
+
+    A network that saw drawings only is fooled by codes off the generator's cloud; a motion model
+    trained against it goes there. Batches: drawings, good and bad generator pictures. Bad ones
+    are wrong answers for every sentence; none is a question.
+    """
+    before = getattr(clip, "minutes", 0.0)
+    rng = torch.Generator().manual_seed(SEED + 1)
+    captioner, pictures = captions.Captioner(rng), Pictures(generator, rng)
+
+    def loss(step):
+        seen = views.faces(batch[0] + batch[1], 64, rng, named=1.0, weakest=0.7)
+        texts, true_of = says(seen, captioner)
+        with torch.no_grad(), torch.autocast(device, torch.bfloat16):
+            good = pictures.codes(seen.params[batch[0] :])
+            made = pictures.draw(torch.cat([good, pictures.bad(batch[2])]).to(device)).float()
+        made = F.avg_pool2d(made, made.shape[-1] // 64).clamp(-1.2, 1.2)
+        x = torch.cat([seen.image[: batch[0]].to(device), made])
+        x = views.harder(x, rng, 0.6)
+        with torch.autocast(device, torch.bfloat16):
+            image = clip.model.encode_image(clip.prepare_image(x)).float()
+            text = clip.model.encode_text(clip.tokenize(texts).to(device)).float()
+        scale = clip.model.logit_scale.exp().clamp(max=50)
+        image, text = F.normalize(image, dim=1), F.normalize(text, dim=1)
+        value = agreement(image, text, F.pad(true_of, (0, batch[2])).to(device), scale)
+        return value, {}
+
+    network = fit("clip_tough", clip, loss, steps, 4e-4, folder, rng, betas=(0.9, 0.98),
+                  weight_decay=0.02, ema=0.99, warmup=20)  # fmt: skip
+    network.minutes += before
+    return network
 
 
 @torch.no_grad()

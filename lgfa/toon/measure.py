@@ -22,7 +22,7 @@ from .fit import fit
 from .renderer import render
 
 SEEDS = {"attributes": 101, "identity": 202, "perceptual": 303}
-STEPS = {"attributes": 2000, "identity": 500, "perceptual": 900}
+STEPS = {"attributes": 3100, "identity": 500, "perceptual": 900}
 
 
 def parameter_loss(guess: Tensor, params: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ SEED = 606
 CHOICES = {"mapper_hidden": 512, "shared_layers": True, "visual_mapper": False, "hidden_std": 0.01}
 
 
-def prompts(count: int = 40) -> Prompts:
+def prompts(count: int = 8) -> Prompts:
     """Every expression as a word with `count` sentences, "The person is ..." among them."""
     captioner = captions.Captioner(torch.Generator().manual_seed(SEED))
     words = []
@@ -55,6 +55,14 @@ class Stills:
         return self.generator.mapping(z)
 
 
+    @torch.no_grad()
+    def spread(self, count: int) -> Tensor:
+        """Codes [count, w_dim] of faces as the generator was trained on: how W spreads."""
+        rng = torch.Generator().manual_seed(SEED)
+        z = sample.z_from_params(sample.domain_params(count, rng), rng)
+        return self.generator.mapping(z.to(self.generator.latent_avg.device))[:, 0]
+
+
 def fresh(generator, clip, **choices) -> MotionModel:
     """A motion model that begins at the still; its offsets are in the span of W."""
     return new_motion(
@@ -63,7 +71,8 @@ def fresh(generator, clip, **choices) -> MotionModel:
 
 
 def source(generator) -> SampleSource:
-    return SampleSource(generator, sample_still=Stills(generator))
+    stills = Stills(generator)
+    return SampleSource(generator, sample_still=stills, spread=stills.spread)
 
 
 def settings(**changes) -> TrainConfig:
