@@ -273,7 +273,7 @@ class TrainConfig(_Frozen):
     clip_rate: float = 1e-5                 # E_v and E_t; 0 = frozen
     motion_rate: float = 1e-3               # recurrent motion generator
     mapper_rate: float = 1e-3               # H_v and H_t
-    rate_end: float = 1.0                   # part of the rates that is left at the last step (cosine)
+    rate_end: float = 1.0                   # part of the rates left at the last step (cosine)
     grad_clip: float = 0.0                  # largest norm of the whole gradient; 0 = any
     ema_decay: float = 0.0                  # of the averaged weights that are exported; 0 = off
     # loss

@@ -13,7 +13,7 @@ from .motion.model import MotionModel
 from .prompts import Prompts
 
 W_SAMPLES = 4096                            # codes that measure W's covariance
-TYPICAL = 16                                # stills and sentences that set the mappers' gain
+TYPICAL = 128                                # stills and sentences that set the mappers' gain
 
 
 def new_motion(

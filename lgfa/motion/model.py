@@ -61,10 +61,30 @@ class MotionModel(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, z1: Tensor) -> None:
-        """Sets H_t's gain (code_norm "scale") so that the last code of a training clip has unit
-        rms; z1 [N, d] are typical first codes: z_t + z_v, or z_t alone.  For fresh models."""
-        last = self.rnn(z1, self.config.train_frames, seed=0, training=True)[:, -1]
+        """Initial weights that tell sentences apart; for fresh models.
+
+        z1 [N, d] are typical first codes: z_t + z_v, or z_t alone. Each leaky ReLU makes vectors
+        more alike, and after four of them all sentences would move together: so the layers
+        through which a code passes are scaled and shifted until each unit has mean 0 and variance
+        1 over these codes (after Mishkin & Matas, "All you need is a good init", 2016). A step of
+        the code keeps the size of the code's own variation, so that paths begin nearly straight,
+        and H_t's gain is set so that the last code of a training clip has unit rms. The
+        architecture is not changed. Fewer than eight codes, or a network without biases, set the
+        gain alone.
+        """
+        frames, spread = self.config.train_frames, self.config.bias and len(z1) >= 8
+        if spread:
+            z1 = z1.to(self.rnn.context.weight)
+            context = self.rnn._act(_even_out(self.rnn.context, z1))
+            still = context.new_zeros(len(z1), self.config.hidden)
+            _even_out(self.rnn.code_step, torch.cat([context, still], dim=1),
+                      size=z1.std(dim=0).mean().item())
+        last = self.rnn(z1, frames, seed=0, training=True)[:, -1]
         self.t_mapper.set_code_rms(last.square().mean().sqrt().item())
+        if spread and self.t_mapper.log_gain is not None:
+            x = last * self.t_mapper.log_gain.exp()
+            for layer in self.t_mapper.layers[:-1]:
+                x = self.t_mapper._act(_even_out(layer, x, layer.gain))
 
     @torch.no_grad()
     def set_latent_scale(self, w: Tensor) -> None:
@@ -202,6 +222,17 @@ class MotionModel(nn.Module):
         z = torch.randn(2, 64, self.config.embed_dim, generator=generator)
         z_t, z_v = F.normalize(z, dim=-1)
         return self.first_code(z_t, z_v)
+
+
+def _even_out(layer: nn.Module, x: Tensor, gain: float = 1.0, size: float = 1.0) -> Tensor:
+    """Gives each unit of a linear layer mean 0 and standard deviation `size` over x [N, I];
+    returns its output [N, O]."""
+    before = x @ layer.weight.t() * gain
+    std, mean = torch.std_mean(before, dim=0)
+    scale = size / std.clamp(min=1e-3 * std.mean().item() + 1e-12)
+    layer.weight.mul_(scale[:, None])
+    layer.bias.copy_(-mean * scale)
+    return (before - mean) * scale
 
 
 def _check_embed(config: MotionConfig, embed_dim: int) -> None:

@@ -23,7 +23,10 @@ SEED = 606
 
 
 #: one offset for all layers, which keeps the path in W, where the generator was trained to draw
-CHOICES = {"mapper_hidden": 512, "shared_layers": True, "visual_mapper": False, "hidden_std": 0.01}
+CHOICES = {
+    "mapper_hidden": 512, "shared_layers": True, "visual": False, "visual_mapper": False,
+    "hidden_std": 0.01,
+}  # fmt: skip
 
 
 def prompts(count: int = 8) -> Prompts:
@@ -57,10 +60,17 @@ class Stills:
 
     @torch.no_grad()
     def spread(self, count: int) -> Tensor:
-        """Codes [count, w_dim] of faces as the generator was trained on: how W spreads."""
+        """Codes [count, w_dim] that vary as one person's code does from face to face.
+
+        Differences between two faces of a person: so the offsets of the motion model cannot
+        change hair, skin, clothes or backdrop. What the faces are is not said.
+        """
         rng = torch.Generator().manual_seed(SEED)
-        z = sample.z_from_params(sample.domain_params(count, rng), rng)
-        return self.generator.mapping(z.to(self.generator.latent_avg.device))[:, 0]
+        one, other = (sample.domain_params(count, rng, named=0.85) for _ in range(2))
+        other[:, : len(tb.IDENTITY)] = one[:, : len(tb.IDENTITY)]
+        z = (sample.z_from_params(params, rng) for params in (one, other))
+        one, other = (self.generator.mapping(v.to(self.generator.latent_avg))[:, 0] for v in z)
+        return (one - other) / 2**0.5
 
 
 def fresh(generator, clip, **choices) -> MotionModel:
@@ -78,10 +88,11 @@ def source(generator) -> SampleSource:
 def settings(**changes) -> TrainConfig:
     """What the bundled model was trained with; method.md's defaults where not said otherwise."""
     return TrainConfig(**{
-        "iterations": 1200, "batch": 8, "frames": 4, "seed": SEED, "w_reg": 0.1, "path_reg": 1.0,
-        "cont": 0.5, "lpips": 0.5, "lpips_frames": ("last",), "identity": 1.0,
-        "augment": ("shift", "crop", "colour", "noise"), "augment_views": 1, "precision": "bf16",
-        "ema_decay": 0.99, "save_every": 100, "sample_every": 0, **changes,
+        "iterations": 400, "batch": 14, "frames": 4, "seed": SEED, "mapper_rate": 2.5e-3,
+        "rate_end": 0.02, "w_reg": 0.4, "latent_units": "white", "cont": 1.0, "lpips": 0.03,
+        "lpips_frames": ("last",), "identity": 1.0,
+        "precision": "bf16", "ema_decay": 0.98, "save_every": 100, "sample_every": 0,
+        **changes,
     })  # fmt: skip
 
 
