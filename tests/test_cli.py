@@ -200,7 +200,7 @@ def test_unexpected_system_errors_are_one_sentence(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture,
 ) -> None:
     for error, words in (
-        (PermissionError(13, "Permission denied", "/root/x"), "/root/x: Permission denied"),
+        (PermissionError(13, "Permission denied", "/srv/x"), "/srv/x: Permission denied"),
         (OSError(28, "No space left on device"), "No space left"),
         (MemoryError(), "not enough memory"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "not enough memory"),
