@@ -123,10 +123,13 @@ def resume_scenario(out: Path) -> None:
 
 def kill_scenario(out: Path) -> None:
     """Kills at random moments until all steps are done; every stop leaves readable files."""
+    begun = time.monotonic()
+    assert wait(forked(slow, out / "timed", STEPS)) == 0
+    whole = time.monotonic() - begun            # kills come within a quarter of a whole training
     chance, kills = random.Random(0), 0
     for _ in range(30):
         child = forked(slow, out / "killed", STEPS)
-        time.sleep(chance.uniform(0.02, 0.7))
+        time.sleep(chance.uniform(0.02, 0.25) * whole)
         os.kill(child, signal.SIGKILL)
         if wait(child) == 0:
             break
