@@ -102,13 +102,13 @@ def settings(**changes) -> TrainConfig:
 
 
 def train_motion(folder: Path, generator, clip, perceptual, identity, device="cpu",
-                 changes: dict | None = None, tell=print) -> MotionModel:  # fmt: skip
-    motion = fresh(generator, clip).to(device)
+                 changes: dict | None = None) -> MotionModel:  # fmt: skip
+    motion = fresh(generator, clip)
     trainer = Trainer(
         settings(**(changes or {})), motion, generator,
         source(generator), prompts(),
         clip=clip, perceptual=perceptual, identity=identity, out=Path(folder) / "motion",
-        progress=lambda p: _tell(p, tell),
+        progress=_tell,
     )  # fmt: skip
     begun = time.monotonic()
     result = trainer.run(resume=True)
@@ -120,7 +120,8 @@ def train_motion(folder: Path, generator, clip, perceptual, identity, device="cp
     return motion
 
 
-def _tell(p, tell) -> None:
+def _tell(p) -> None:
     if p.step % 50 == 0 or p.step == p.iterations:
         values = " ".join(f"{k} {v:.4g}" for k, v in p.values.items())
-        tell(f"motion {p.step}/{p.iterations} {p.step * p.seconds / 60:.1f} min {values}")
+        minutes = p.step * p.seconds / 60
+        print(f"motion {p.step}/{p.iterations} {minutes:.1f} min {values}", flush=True)
