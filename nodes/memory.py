@@ -1,0 +1,65 @@
+"""Networks under ComfyUI's memory management."""
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.model_management as management
+import torch
+from comfy.model_patcher import ModelPatcher
+from torch import Tensor, nn
+
+
+class Network:
+    """One network as the sockets carry it: frozen, in evaluation mode, moved by ComfyUI."""
+
+    def __init__(
+        self,
+        kind: str,                          # of lgfa.build.KINDS
+        name: str,                          # what the user chose, for messages and comparisons
+        model: nn.Module,                   # the network, in float32
+        domain: str | None = None,          # bundled domain that it belongs to
+        clip: str | None = None,            # motion models: name of the CLIP taken out of them
+    ) -> None:
+        self.kind, self.name, self.domain, self.clip = kind, name, domain, clip
+        self.patcher = ModelPatcher(
+            model.eval().requires_grad_(False),
+            load_device=management.get_torch_device(),
+            offload_device=management.unet_offload_device())
+
+    @property
+    def config(self) -> Any:
+        """The network's settings; no memory is moved for them."""
+        return self.patcher.model.config
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.patcher.load_device
+
+
+def ready(*networks: Network, memory: int = 0) -> list[nn.Module]:
+    """The networks, loaded together onto the compute device; `memory` more bytes are kept free.
+
+    A partial load would leave StyleGAN's own parameters and buffers behind, and --novram loads
+    partially whatever it is asked for; so what stayed behind is moved here. Networks are small.
+    """
+    management.load_models_gpu([one.patcher for one in networks], memory_required=memory,
+                               force_full_load=True)
+    for one in networks:
+        one.patcher.model.to(one.device)
+    return [one.patcher.model for one in networks]
+
+
+def compute(x: Tensor) -> Tensor:
+    """A tensor on the compute device."""
+    return x.to(management.get_torch_device())
+
+
+def hand_out(x: Tensor) -> Tensor:
+    """An IMAGE or MASK on ComfyUI's intermediate device, float32."""
+    return x.to(management.intermediate_device(), torch.float32)
+
+
+def stop_if_interrupted() -> None:
+    """Raises ComfyUI's exception when the user pressed cancel."""
+    management.throw_exception_if_processing_interrupted()
