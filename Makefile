@@ -2,15 +2,21 @@
 # make test      every test but the slow ones        make test-all  the slow ones too
 # make lint      ruff                                make clean     remove .venv and caches
 #
+# Tests inside ComfyUI run where COMFYUI_DIR (default ~/ComfyUI) holds one; what it needs is
+# installed into .venv first, all but torchaudio, whose builds lag behind those of torch.
+#
 # PYTHON=python3.12 picks the interpreter; PIP_ARGS is handed to pip, for example
 # PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu" for a small torch without CUDA.
 
 PYTHON ?= python3
 PIP_ARGS ?=
 OUT ?= outputs/demo
+COMFYUI_DIR ?= $(HOME)/ComfyUI
 VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+COMFYUI := $(wildcard $(COMFYUI_DIR)/requirements.txt)
+COMFYUI_STAMP := $(if $(COMFYUI),$(VENV)/.comfyui)
 
 .PHONY: demo install test test-all lint clean
 .DELETE_ON_ERROR:
@@ -28,11 +34,17 @@ $(STAMP): requirements.txt requirements-standalone.txt requirements-dev.txt
 	$(RUN) -m pip install --disable-pip-version-check --quiet $(PIP_ARGS) -r requirements-dev.txt
 	@touch $(STAMP)
 
-test: $(STAMP)
-	$(RUN) -m pytest -q -m "not slow"
+$(VENV)/.comfyui: $(STAMP) $(COMFYUI)
+	grep -v '^torchaudio' $(COMFYUI) > $(VENV)/comfyui.txt
+	$(RUN) -m pip install --disable-pip-version-check --quiet $(PIP_ARGS) \
+		-r $(VENV)/comfyui.txt requests
+	@touch $@
 
-test-all: $(STAMP)
-	$(RUN) -m pytest -q
+test: $(STAMP) $(COMFYUI_STAMP)
+	COMFYUI_DIR=$(COMFYUI_DIR) $(RUN) -m pytest -q -m "not slow"
+
+test-all: $(STAMP) $(COMFYUI_STAMP)
+	COMFYUI_DIR=$(COMFYUI_DIR) $(RUN) -m pytest -q
 
 lint: $(STAMP)
 	$(RUN) -m ruff check .

@@ -75,6 +75,7 @@ def _card(kind: str, file: Path, lines: list[dict]) -> str:
         f"- **Trained** by `{info.get('command', '?')}` in {info.get('minutes', '?')} minutes on "
         f"{info.get('threads', '?')} thread(s) of a {info.get('device', '?')}.",
         f"- **From** {how[0].lower()}{how[1:]}",
+        *([f"- **Note** {info['note']}."] if "note" in info else []),
         f"- **Size** {file.stat().st_size / 1e6:.1f} MB, stored in float16. Licence: MIT.",
         "- **Not for** photographs: it knows drawn faces only.", "",
     ]  # fmt: skip
