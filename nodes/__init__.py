@@ -1,0 +1,24 @@
+"""The nodes: schemas and short `execute`s; what they compute is in lgfa/."""
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io
+
+from . import folders, load
+
+folders.register()          # ComfyUI of 2025 knows no other moment: it calls no `on_load`
+
+# Literal, so that tools can read it without running anything; a test compares it with the groups.
+NODE_CLASS_MAPPINGS: dict[str, type[io.ComfyNode]] = {
+    "LGFA_LoadGenerator": load.LoadGenerator,
+    "LGFA_LoadFaceEncoder": load.LoadFaceEncoder,
+    "LGFA_LoadCLIP": load.LoadCLIP,
+    "LGFA_LoadMotionModel": load.LoadMotionModel,
+    "LGFA_LoadDomain": load.LoadDomain,
+}
+
+
+class LGFAExtension(ComfyExtension):
+    """What ComfyUI asks for the pack's nodes."""
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return list(NODE_CLASS_MAPPINGS.values())

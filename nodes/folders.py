@@ -1,0 +1,99 @@
+"""The model folder "lgfa" and what the dropdowns of the loaders list.
+
+Files come from the bundled domains, from models/lgfa and from <output>/lgfa, where trainings put
+their results; never from a path that somebody typed.
+"""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import folder_paths
+
+from ..lgfa.build import KINDS, MODELS, domain_kinds
+from ..lgfa.domain import DOMAINS, domains
+from ..lgfa.errors import LGFAError
+
+KEY = "lgfa"                                # of folder_paths
+SUFFIX = ".safetensors"
+BUNDLED = " (bundled)"
+
+
+def register() -> None:
+    """Makes the folder key known; extra_model_paths.yaml may have made it before."""
+    folder_paths.add_model_folder_path(KEY, os.path.join(folder_paths.models_dir, KEY))
+    output = os.path.join(folder_paths.get_output_directory(), KEY)
+    folder_paths.add_model_folder_path(KEY, output)
+
+    # A new key lists every file, and only safetensors can be read without running what they hold.
+    folder_paths.folder_names_and_paths[KEY] = (folder_paths.get_folder_paths(KEY), {SUFFIX})
+
+
+def bundled(kind: str | None = None) -> list[str]:
+    """Choices that come with the pack: domains, or those of them that have a network of a kind."""
+    return [name + BUNDLED for name in domains()
+            if name in DOMAINS and (kind is None or kind in domain_kinds(name))]
+
+
+def choices(kind: str) -> list[str]:
+    """What a loader of networks of a kind offers: bundled ones first, then files."""
+    return bundled(kind) + folder_paths.get_filename_list(KEY)
+
+
+def domain_of(choice: str) -> str | None:
+    """The bundled domain that a choice means, if it means one."""
+    return choice.removesuffix(BUNDLED) if choice in bundled() else None
+
+
+def locate(choice: str, kind: str) -> Path:
+    """The file behind a choice of a dropdown; LGFAError where there is none (any more)."""
+    if choice in bundled(kind):
+        return MODELS / choice.removesuffix(BUNDLED) / f"{kind}{SUFFIX}"
+    what = KINDS[kind].what
+    if choice.endswith(BUNDLED):
+        raise LGFAError(f"no {what} {choice!r} comes with this version of the pack: choose another "
+                        f"one.")
+    here = " or ".join(folder_paths.get_folder_paths(KEY))
+    if not choice:
+        raise LGFAError(f"no {what} is chosen: choose one, or put a {SUFFIX} file into {here}.")
+    if not choice.lower().endswith(SUFFIX):
+        raise LGFAError(f"{choice!r} is no {SUFFIX} file: turn other files into one with "
+                        f"`python -m lgfa convert`, put it into {here}, and choose it.")
+    path = folder_paths.get_full_path(KEY, choice)
+    if path is None:
+        raise LGFAError(f"there is no {what} {choice!r} in {here}: put the file there, or choose "
+                        f"another one.")
+    return Path(path)
+
+
+def check(choice: str | None, kind: str) -> bool | str:
+    """For validate_inputs: True, or what is wrong; None comes over a link and is not known yet."""
+    try:
+        return choice is None or bool(locate(choice, kind))
+    except LGFAError as error:
+        return str(error)
+
+
+def check_domain(choice: str | None) -> bool | str:
+    """The same for a bundled domain."""
+    known = bundled()
+    if choice is None or choice in known:
+        return True
+    return f"there is no bundled domain {choice!r}: choose {' or '.join(known)}."
+
+
+def fingerprint(path: str | Path | None) -> str:
+    """Changes when a file does."""
+    try:
+        stat = os.stat(path)
+        return f"{stat.st_mtime_ns} {stat.st_size}"
+    except (OSError, TypeError):
+        return "missing"
+
+
+def model_fingerprint(choice: str | None, kind: str) -> str:
+    """Changes when the file behind a choice does."""
+    try:
+        return fingerprint(locate(choice, kind))
+    except (LGFAError, TypeError, AttributeError):
+        return "missing"
