@@ -5,8 +5,6 @@ is theirs. What moves the latents is a Method (method.py), the paper's motion mo
 """
 from __future__ import annotations
 
-import math
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .domain import check_domain, sample_latent
+from .domain import check_domain, check_fits, sample_latent
 from .embed.clip import CLIP
 from .embed.e4e import Encoder
+from .embed.invert import invert
 from .errors import LGFAError
 from .frames.render import Progress, render
 from .frames.stylegan2 import Generator
@@ -31,7 +29,7 @@ from .timing import check_motion, one_way, there_and_back
 from .trajectory import wplus
 
 FPS = 10.0                                  # of the paper (IV-A)
-UNLIKE = 0.16                               # rms of 0..1 at 32 px: the inversion is another picture
+UNLIKE = 0.12                               # rms of 0..1 at 32 px: the inversion is another picture
 
 
 @dataclass(frozen=True)
@@ -120,14 +118,7 @@ class Animator:
         """Image (see images.read_image) -> w_inv [1, L, w_dim]; warns when it comes out unlike."""
         if self.encoder is None:
             raise LGFAError("an image needs an encoder: give one, or start from a sampled still.")
-        x = self._still(image)
-        w_inv = self.encoder(x)
-        again = self.generator.synthesis(w_inv)
-        if _distance(x, again) > UNLIKE:
-            warnings.warn("the still that the generator found is unlike the image: the image "
-                          "should show one face, cut out and upright as in the training images "
-                          "of the generator.", stacklevel=2)
-        return w_inv
+        return invert(self.encoder, self.generator, self._still(image))[0]
 
     @torch.no_grad()
     def trajectory(
@@ -201,19 +192,11 @@ class Animator:
     # ---- inside
 
     def _check_parts(self) -> None:
-        """Refuses networks that were made for another generator, naming both sides."""
-        own = self.generator.config
-        has = f"{own.num_layers} layers of {own.w_dim} numbers for {own.resolution} px"
+        """Refuses networks that were made for another generator."""
         for what, part in (("encoder", self.encoder and self.encoder.config),
                            ("motion model", self.method)):
-            if part is None:
-                continue
-            side = f" for {part.resolution} px" if part.resolution else ""
-            if ((part.num_layers, part.w_dim) != (own.num_layers, own.w_dim)
-                    or part.resolution not in (None, own.resolution)):
-                raise LGFAError(f"the {what} makes {part.num_layers} layers of {part.w_dim} "
-                                f"numbers{side}, but the generator reads {has}: they do not "
-                                f"belong together.")
+            if part is not None:
+                check_fits(what, part, self.generator.config)
 
     def _still(self, image: Any) -> Tensor:
         """Image -> [1,3,R,R], -1..1, R the generator's resolution, on its device."""
@@ -288,12 +271,6 @@ def check_texts(text: str | Sequence[str]) -> tuple[str, ...]:
     if not texts or not all(isinstance(one, str) and one.strip() for one in texts):
         raise LGFAError('the text is empty: write a sentence like "The person is smiling".')
     return texts
-
-
-def _distance(x: Tensor, y: Tensor) -> float:
-    """Root mean square difference of two pictures [1,3,R,R], -1..1, at 32 px, in units of 0..1."""
-    small = [F.adaptive_avg_pool2d(one.float().clamp(-1, 1), 32) for one in (x, y)]
-    return math.sqrt(F.mse_loss(*small).item()) / 2
 
 
 def _load(name: str | Path | None, kind: str, device: torch.device) -> nn.Module:
