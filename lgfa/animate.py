@@ -29,7 +29,6 @@ from .timing import check_motion, one_way, there_and_back
 from .trajectory import wplus
 
 FPS = 10.0                                  # of the paper (IV-A)
-UNLIKE = 0.12                               # rms of 0..1 at 32 px: the inversion is another picture
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,6 +44,20 @@ def check_domain(name: str) -> str:
         raise LGFAError(f"there is no domain {name!r} (known: {known}): "
                         f"give the networks file by file instead.")
     return name
+
+
+def check_fits(what: str, part: Any, generator: Any) -> None:
+    """Refuses a network that was made for another generator, naming both sides.
+
+    `part` has num_layers, w_dim and resolution (None = any), `generator` is a GeneratorConfig.
+    """
+    side = f" for {part.resolution} px" if part.resolution else ""
+    if ((part.num_layers, part.w_dim) != (generator.num_layers, generator.w_dim)
+            or part.resolution not in (None, generator.resolution)):
+        raise LGFAError(f"the {what} makes {part.num_layers} layers of {part.w_dim} numbers{side}, "
+                        f"but the generator reads {generator.num_layers} layers of "
+                        f"{generator.w_dim} numbers for {generator.resolution} px: they do not "
+                        f"belong together.")
 
 
 def check_seed(seed: int) -> int:

@@ -47,6 +47,15 @@ def read_image(
     return x if size is None else square(x, size)
 
 
+def read_batch(images: Tensor) -> Tensor:
+    """A ComfyUI IMAGE [B,H,W,C] (or [H,W,C]), 0..1 -> centre squares [B,3,S,S], -1..1, CPU."""
+    images = images[None] if images.ndim == 3 else images
+    if images.ndim != 4 or 0 in images.shape:
+        raise LGFAError(f"a batch of images must be [B,H,W,C], not {list(images.shape)}.")
+    x = torch.cat([read_image(one) for one in images])
+    return square(x, min(x.shape[2:]))
+
+
 def square(x: Tensor, size: int) -> Tensor:
     """Centre square of x [B,3,H,W], resized with antialiasing to [B,3,size,size]."""
     side = min(x.shape[2:])

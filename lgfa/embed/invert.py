@@ -1,0 +1,47 @@
+"""A picture -> the nearest latent that the encoder finds, and how near that is."""
+from __future__ import annotations
+
+import warnings
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..domain import check_fits
+from ..errors import LGFAError
+from ..frames.stylegan2 import Generator
+from .e4e import Encoder
+
+UNLIKE = 0.12                               # rms of 0..1 at 32 px: the inversion is another picture
+
+
+@torch.no_grad()
+def invert(
+    encoder: Encoder,
+    generator: Generator,
+    x: Tensor,                              # [B, 3, H, W], -1..1, squares
+) -> tuple[Tensor, Tensor]:
+    """w_inv [B, L, w_dim] and the pictures that it draws [B, 3, R, R], -1..1.
+
+    Warns when some of them are unlike the images; LGFAError when the two networks were made for
+    different generators.
+    """
+    check_fits("encoder", encoder.config, generator.config)
+    w_inv = encoder(x)
+    again = generator.synthesis(w_inv).clamp(-1, 1)
+    unlike = (distance(x, again) > UNLIKE).nonzero().flatten().tolist()
+    if unlike:
+        which = "" if len(x) == 1 else f" {', '.join(str(i + 1) for i in unlike)} of {len(x)}"
+        warnings.warn(f"the still that the generator found is unlike the image{which}: the image "
+                      "should show one face, cut out and upright as in the training images of the "
+                      "generator.", stacklevel=3)
+    return w_inv, again
+
+
+def distance(x: Tensor, y: Tensor) -> Tensor:
+    """Root mean square difference of pictures [B, 3, H, W], -1..1, at 32 px, in units of 0..1:
+    [B], on the CPU."""
+    if len(x) != len(y):
+        raise LGFAError(f"{len(x)} pictures cannot be compared with {len(y)}.")
+    a, b = (F.adaptive_avg_pool2d(one.float().clamp(-1, 1), 32).cpu() for one in (x, y))
+    return (a - b).square().mean(dim=(1, 2, 3)).sqrt() / 2
