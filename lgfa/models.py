@@ -132,14 +132,15 @@ def download(
     name: str,                                          # of the table, or the file's name
     progress: Callable[[int, int | None], None] | None = None,
     #                                                     called with (bytes so far, bytes in all)
+    to: Path | None = None,                             # folder; None = the cache folder
 ) -> Path:
-    """Fetches a model into the cache folder and returns its path; nothing is done if it is there.
+    """Fetches a model into a folder and returns its path; nothing is done if it is there.
 
     Goes on where an earlier attempt stopped, compares size and SHA-256 (without one, recognises
     the file), and only then gives the file its name. Raises LGFAError, one sentence.
     """
     model = known(name)
-    path = folder() / model.file
+    path = (to or folder()) / model.file
     if path.is_file():
         return path
     part = path.with_name(path.name + ".part")

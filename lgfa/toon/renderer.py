@@ -18,17 +18,24 @@ WHITE = (1.0, 1.0, 1.0)
 EYE_Y, MOUTH_Y, NOSE_Y = 0.06, 0.42, 0.245
 
 
-def render(params: torch.Tensor, resolution: int = 128) -> torch.Tensor:
+def render(
+    params: torch.Tensor, resolution: int = 128, plain: float | None = None
+) -> torch.Tensor:
     """Draw a batch of faces.
 
     params: [B, K], columns as in `table.PARAMETERS`, values inside their ranges.
+    plain: a grey 0..1 in place of the backdrop, to cut figures out of it.
     Returns [B, 3, resolution, resolution] float32 in -1..1, RGB.
     """
     if params.dim() != 2 or params.shape[1] != tb.K:
         raise ValueError(f"params must be [B, {tb.K}], got {tuple(params.shape)}.")
     face = _Face(params.float(), resolution)
-    for layer in (_backdrop, _back_hair, _body, _head, _marks, _nose, _mouth, _eyes,
-                  _front_hair, _brows, _tears, _glasses):  # fmt: skip
+    if plain is None:
+        _backdrop(face)
+    else:
+        face.image.fill_(plain)
+    for layer in (_back_hair, _body, _head, _marks, _nose, _mouth, _eyes, _front_hair, _brows,
+                  _tears, _glasses):  # fmt: skip
         layer(face)
     return face.image.clamp_(0, 1).mul_(2).sub_(1)
 

@@ -170,6 +170,27 @@ class AnyType(ComfyTypeIO):
     io_type = "*"
 
 
+class BBOX(ComfyTypeIO):
+    io_type = "BBOX"
+
+
+class MultiType:
+    Type = Any
+
+    class Input(Input):
+        def __init__(self, id: str | Input, types: list, display_name: str = None, optional=False,
+                     tooltip: str = None, lazy: bool = None, extra_dict=None):
+            super().__init__(id, display_name, optional, tooltip, lazy, extra_dict)
+            self._io_types = types
+
+        @property
+        def io_types(self):
+            return self._io_types
+
+        def get_io_type(self):
+            return ",".join(dict.fromkeys(one.io_type for one in self.io_types))
+
+
 # ---------------------------------------------------------------- schemas
 class Hidden(str, Enum):
     unique_id = "UNIQUE_ID"
