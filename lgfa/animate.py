@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from .domain import check_domain, check_fits, sample_latent
 from .embed.clip import CLIP
 from .embed.e4e import Encoder
-from .embed.invert import invert
+from .embed.invert import invert, warn_unlike
 from .errors import LGFAError
 from .frames.render import Progress, render
 from .frames.stylegan2 import Generator
@@ -117,7 +117,9 @@ class Animator:
         """Image (see images.read_image) -> w_inv [1, L, w_dim]; warns when it comes out unlike."""
         if self.encoder is None:
             raise LGFAError("an image needs an encoder: give one, or start from a sampled still.")
-        return invert(self.encoder, self.generator, self._still(image))[0]
+        w_inv, _, distances = invert(self.encoder, self.generator, self._still(image))
+        warn_unlike(distances)
+        return w_inv
 
     @torch.no_grad()
     def trajectory(

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ KEY = "lgfa_clip"                           # of the metadata
 def save_latents(
     path: str | Path,                       # .safetensors
     latents: Tensor,                        # [T, L, w_dim]
+    metadata: Mapping[str, str] | None = None,      # entries of the file's header beside ours
     **info: Any,                            # fps, texts, seed, .. : whatever JSON can hold
 ) -> Path:
     """Writes a trajectory, atomically; refuses another suffix and numbers that are none."""
@@ -29,7 +31,7 @@ def save_latents(
         raise LGFAError(f"the latents for {path} hold NaN or infinite numbers: not written.")
     with atomic_path(path) as tmp:
         save_file({"latents": latents.detach().cpu().contiguous()}, str(tmp),
-                  {KEY: json.dumps(info, ensure_ascii=True)})
+                  {**(metadata or {}), KEY: json.dumps(info, ensure_ascii=True)})
     return path
 
 
@@ -51,7 +53,7 @@ def load_latents(path: str | Path) -> tuple[Tensor, dict[str, Any]]:
     latents = tree.get("latents") if isinstance(tree, dict) else None
     if not isinstance(latents, Tensor) or latents.ndim not in (2, 3) or 0 in latents.shape:
         raise LGFAError(f"{path} holds no latents [T, L, w_dim], but {summary(tree)}: "
-                        f"use a file that --save-latents wrote.")
+                        f"use a file that Save Latents or --save-latents wrote.")
     latents = latents.float()
     if not bool(torch.isfinite(latents).all()):
         raise LGFAError(f"{path} holds NaN or infinite latents: it is damaged.")

@@ -17,6 +17,17 @@ PAPER_WORDS = (
 )
 
 
+def sentences(text: str, template: str = "{}") -> tuple[str, ...]:
+    """The sentences of a text of several lines: each line that is not empty, put into the
+    template. LGFAError for a text without any and for a template without {}."""
+    from .embed.clip import fill_template
+
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise LGFAError('the text is empty: write an expression a line, such as "smiling".')
+    return tuple(fill_template(template.strip(), line) for line in lines)
+
+
 class Prompts:
     """Words to draw sentences from.
 

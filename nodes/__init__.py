@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import folders, load
+from . import content, examples, folders, language, load, photo
 
 folders.register()          # ComfyUI of 2025 knows no other moment: it calls no `on_load`
 
@@ -14,6 +14,16 @@ NODE_CLASS_MAPPINGS: dict[str, type[io.ComfyNode]] = {
     "LGFA_LoadCLIP": load.LoadCLIP,
     "LGFA_LoadMotionModel": load.LoadMotionModel,
     "LGFA_LoadDomain": load.LoadDomain,
+    "LGFA_LoadExample": examples.LoadExample,
+    "LGFA_AlignFace": photo.AlignFace,
+    "LGFA_PasteFaceBack": photo.PasteFaceBack,
+    "LGFA_EncodeText": language.EncodeText,
+    "LGFA_EncodeImage": language.EncodeImage,
+    "LGFA_InvertFace": content.InvertFace,
+    "LGFA_SampleFace": content.SampleFace,
+    "LGFA_MixLatents": content.MixLatents,
+    "LGFA_SaveLatents": content.SaveLatents,
+    "LGFA_LoadLatents": content.LoadLatents,
 }
 
 

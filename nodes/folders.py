@@ -17,6 +17,7 @@ from ..lgfa.errors import LGFAError
 KEY = "lgfa"                                # of folder_paths
 SUFFIX = ".safetensors"
 BUNDLED = " (bundled)"
+LATENTS = "latents"                         # folder in output, as of core's Save Latent
 
 
 def register() -> None:
@@ -82,6 +83,45 @@ def check_domain(choice: str | None) -> bool | str:
     return f"there is no bundled domain {choice!r}: choose {' or '.join(known)}."
 
 
+def check_content(path: Path) -> Path:
+    """The path, if its file is what its name says; other formats are not even looked into."""
+    from ..lgfa.formats.safetensors_io import is_safetensors
+
+    with open(path, "rb") as file:
+        if not is_safetensors(file.read(16)):
+            raise LGFAError(f"{path} is no safetensors file in spite of its name: if it is a "
+                            f"network, turn it into one with `python -m lgfa convert`.")
+    return path
+
+
+# ---------------------------------------------------------------- files of latents
+def latent_choices() -> list[str]:
+    """Safetensors of the input folder, then those that Save Latents wrote into output/latents."""
+    with os.scandir(folder_paths.get_input_directory()) as entries:
+        given = sorted(one.name for one in entries if one.name.lower().endswith(SUFFIX))
+    output = Path(folder_paths.get_output_directory())
+    saved = sorted(one.relative_to(output).as_posix() for one in (output / LATENTS).rglob("*")
+                   if one.name.lower().endswith(SUFFIX))
+    return given + [f"{name} [output]" for name in saved]
+
+
+def locate_latents(choice: str) -> Path:
+    """The file behind a choice, inside the input or output folder; LGFAError otherwise."""
+    name, base = folder_paths.annotated_filepath(choice)
+    base = os.path.abspath(base or folder_paths.get_input_directory())
+    path = os.path.abspath(os.path.join(base, name))
+    if not choice:
+        raise LGFAError(f"no file of latents is chosen: write one with Save Latents, or put a "
+                        f"{SUFFIX} file into {base}.")
+    if os.path.commonpath([base, path]) != base or not path.lower().endswith(SUFFIX):
+        raise LGFAError(f"{choice!r} is no {SUFFIX} file in {base}: choose one of the list.")
+    if not os.path.isfile(path):
+        raise LGFAError(f"there is no file {name!r} in {base}: put it there, or choose another "
+                        f"one.")
+    return Path(path)
+
+
+# ---------------------------------------------------------------- changes
 def fingerprint(path: str | Path | None) -> str:
     """Changes when a file does."""
     try:

@@ -20,13 +20,8 @@ FILES = ("bundled, from models/lgfa, or trained here (output/lgfa); .safetensors
 def read(choice: str, kind: str) -> nn.Module:
     """The network behind a choice; LGFAError that names the file and what is wrong with it."""
     from ..lgfa import formats
-    from ..lgfa.formats.safetensors_io import is_safetensors
 
-    path = folders.locate(choice, kind)
-    with open(path, "rb") as file:
-        if not is_safetensors(file.read(16)):
-            raise LGFAError(f"{path} is no safetensors file in spite of its name: turn it into "
-                            f"one with `python -m lgfa convert`.")
+    path = folders.check_content(folders.locate(choice, kind))
 
     # Tensors that are made in inference mode could never be trained.
     with torch.inference_mode(False):

@@ -1,6 +1,10 @@
 """Networks under ComfyUI's memory management."""
 from __future__ import annotations
 
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import comfy.model_management as management
@@ -63,3 +67,13 @@ def hand_out(x: Tensor) -> Tensor:
 def stop_if_interrupted() -> None:
     """Raises ComfyUI's exception when the user pressed cancel."""
     management.throw_exception_if_processing_interrupted()
+
+
+@contextlib.contextmanager
+def warnings_to_log() -> Iterator[None]:
+    """What the library warns of while this lasts is logged, each time and not only the first."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    for one in caught:
+        logging.warning("LGFA: %s", one.message)

@@ -20,22 +20,24 @@ def invert(
     encoder: Encoder,
     generator: Generator,
     x: Tensor,                              # [B, 3, H, W], -1..1, squares
-) -> tuple[Tensor, Tensor]:
-    """w_inv [B, L, w_dim] and the pictures that it draws [B, 3, R, R], -1..1.
-
-    Warns when some of them are unlike the images; LGFAError when the two networks were made for
-    different generators.
-    """
+) -> tuple[Tensor, Tensor, Tensor]:
+    """w_inv [B, L, w_dim], the pictures that it draws [B, 3, R, R], -1..1, and their distances
+    from the images [B]; LGFAError when the networks were made for different generators."""
     check_fits("encoder", encoder.config, generator.config)
     w_inv = encoder(x)
     again = generator.synthesis(w_inv).clamp(-1, 1)
-    unlike = (distance(x, again) > UNLIKE).nonzero().flatten().tolist()
+    return w_inv, again, distance(x, again)
+
+
+def warn_unlike(distances: Tensor, stacklevel: int = 2) -> None:
+    """Warns when inversions came out as other pictures than their images."""
+    unlike = (distances > UNLIKE).nonzero().flatten().tolist()
     if unlike:
-        which = "" if len(x) == 1 else f" {', '.join(str(i + 1) for i in unlike)} of {len(x)}"
+        count = len(distances)
+        which = "" if count == 1 else f" {', '.join(str(i + 1) for i in unlike)} of {count}"
         warnings.warn(f"the still that the generator found is unlike the image{which}: the image "
                       "should show one face, cut out and upright as in the training images of the "
-                      "generator.", stacklevel=3)
-    return w_inv, again
+                      "generator.", stacklevel=stacklevel + 1)
 
 
 def distance(x: Tensor, y: Tensor) -> Tensor:
