@@ -178,7 +178,7 @@ def test_each_failure_has_the_servers_reason(place: Place, capsys: pytest.Captur
     for text in ("a: FAILED: node 3 (Render, FakeRender): the face is too small.\n",
                  "b: FAILED: node 3 (Render, FakeRender): Value 101 bigger than max of 100: frames",
                  "c: FAILED: it was interrupted on the server, at node 3",
-                 "d: FAILED: 1 files came, but a part was refused: node 3",
+                 "d: FAILED: 1 file(s) came, but a part was refused: node 3",
                  "f: FAILED: Execution Blocked: no CLIP in it", "e: done in",
                  "6 rows: 1 done, 5 failed; 1 files", "failed: b, a, c, d, f ("):
         assert text in said, (text, said)

@@ -206,7 +206,7 @@ class Runner:
             self._fail(job, str(error))
             return
         if flight.partial:
-            self._fail(job, f"{len(files)} files came, but a part was refused: {flight.partial}")
+            self._fail(job, f"{len(files)} file(s) came, but a part was refused: {flight.partial}")
             return
         self.state.done(job.name, files)
         self.tally.done += 1
