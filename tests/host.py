@@ -1,9 +1,12 @@
 """ComfyUI around the nodes: the real modules or the stand-in, the pack, and a small executor."""
 from __future__ import annotations
 
+import ast
 import asyncio
 import atexit
 import contextlib
+import dataclasses
+import enum
 import importlib.util
 import inspect
 import os
@@ -87,6 +90,48 @@ def bring_pack() -> ModuleType:
     spec.loader.exec_module(pack)
     importlib.import_module(f"{name}.nodes")
     return pack
+
+
+def signatures() -> dict[str, Any]:
+    """{name: parameters} of all that the stand-in defines, looked up in the loaded modules."""
+    found: dict[str, Any] = {}
+    for file in sorted(STANDIN.rglob("*.py")):
+        parts = file.relative_to(STANDIN).with_suffix("").parts
+        module = ".".join(part for part in parts if part != "__init__")
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            _signatures(module, sys.modules[module], node, found)
+    arguments = sys.modules["comfy.cli_args"].args
+    for name in ("cpu", "gpu_only", "disable_metadata", "preview_size"):
+        found[f"args.{name}"] = hasattr(arguments, name)
+    return found
+
+
+def _signatures(where: str, holder: Any, node: ast.AST, found: dict[str, Any]) -> None:
+    """Adds a function, or a class with its public methods and nested classes."""
+    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return
+    internal = node.name.startswith("_") and node.name != "__init__"
+    if internal or node.name in ("ComfyTypeI", "ComfyTypeIO", "HiddenHolder"):
+        return
+    name = f"{where}.{node.name}"
+    value = getattr(holder, node.name, None)
+    if not isinstance(node, ast.ClassDef):
+        if callable(value):
+            found[name] = [(p.name, str(p.kind), repr(p.default) if p.default is not p.empty
+                            else "-") for p in inspect.signature(value).parameters.values()]
+        elif not any(isinstance(d, ast.Name) and d.id == "property" for d in node.decorator_list):
+            found[name] = None
+        return
+    if isinstance(value, type) and dataclasses.is_dataclass(value):
+        found[name] = [(f.name, repr(f.default) if f.default is not dataclasses.MISSING else "-")
+                       for f in dataclasses.fields(value)]
+    elif isinstance(value, type) and issubclass(value, enum.Enum):
+        own = [t.id for one in node.body if isinstance(one, ast.Assign) for t in one.targets]
+        found[name] = {key: value[key].value for key in own if key in value.__members__}
+    else:
+        found[name] = value is not None
+    for one in node.body:
+        _signatures(name, value, one, found)
 
 
 # ---------------------------------------------------------------- the executor
@@ -188,37 +233,36 @@ class Runner:
             return cls.EXECUTE_NORMALIZED.__func__(clone, **values)
 
     def _expand(self, graph: dict[str, Any], results: tuple) -> tuple:
-        """Runs what a node expanded into; ui of the last node that showed something stays."""
+        """Runs what a node expanded into; what the last of its nodes showed stays in `ui`."""
         done: dict[str, tuple] = {}
         keys: dict[str, Any] = {}
-        shown = [self._node(graph, id, done, keys) and self.ui for id in graph]
+        shown = []
+        for one in graph:
+            self.ui = None
+            self._node(graph, one, done, keys)
+            shown.append(self.ui)
         self.ui = next((ui for ui in reversed(shown) if ui), None)
         return tuple(done[r[0]][r[1]] if _is_link(r) else r for r in results)
 
-    def _node(self, graph: dict, id: str, done: dict, keys: dict) -> tuple:
-        if id in done:
-            return done[id]
+    def _node(self, graph: dict[str, Any], one: str, done: dict, keys: dict) -> tuple:
+        """Outputs of one node of an expanded graph; what it links to runs before it."""
+        if one in done:
+            return done[one]
         values, parts = {}, []
-        for name, value in graph[id]["inputs"].items():
+        for name, value in graph[one]["inputs"].items():
             if _is_link(value):
                 values[name] = self._node(graph, value[0], done, keys)[value[1]]
                 parts.append((name, keys[value[0]], value[1]))
-            else:
-                values[name] = value
-                plain = isinstance(value, (str, int, float, bool, type(None)))
-                self._kept.append(None if plain else value)
-                parts.append((name, value if plain else f"object {id_of(value)}"))
-        key = keys[id] = (graph[id]["class_type"], tuple(sorted(parts, key=str)))
-        if self.caching and key in self._cache:
-            done[id] = self._cache[key]
-        else:
-            done[id] = self._cache[key] = self(graph[id]["class_type"], **values)
-        return done[id]
-
-
-def id_of(value: Any) -> int:
-    """`id`, whose name is taken where graphs are walked."""
-    return id(value)
+                continue
+            values[name] = value
+            plain = isinstance(value, (str, int, float, bool, type(None)))
+            parts.append((name, value if plain else f"object {id(value)}"))
+            self._kept.append(value)
+        key = keys[one] = (graph[one]["class_type"], tuple(sorted(parts, key=str)))
+        if not (self.caching and key in self._cache):
+            self._cache[key] = self(graph[one]["class_type"], **values)
+        done[one] = self._cache[key]
+        return done[one]
 
 
 def _is_link(value: Any) -> bool:
