@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FORBIDDEN = (".cuda(", '"cuda"', "'cuda'", "os.environ", "basicConfig", "torch.load(", "sys.path", "subprocess")
+FORBIDDEN = (".cuda(", '"cuda"', "'cuda'", "os.environ", "basicConfig", "torch.load(",
+             "sys.path", "subprocess")
 
 IMPORT = """
 import os, socket, sys, time, warnings
