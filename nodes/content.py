@@ -228,8 +228,9 @@ class LoadLatents(io.ComfyNode):
                         "a trajectory to render, to shape, or to go on from.",
             inputs=[
                 io.Combo.Input("file", options=folders.latent_choices(),
-                               tooltip="A .safetensors of latents in the input folder, or in "
-                                       "output/latents, where Save Latents writes."),
+                               tooltip="A .safetensors of latents: bundled, in the input "
+                                       "folder, or in output/latents, where Save Latents "
+                                       "writes."),
                 io.Combo.Input("still", options=list(STILLS),
                                tooltip="Which frame of a trajectory is given as latent: the last "
                                        "one, to go on from it, the first one, or each. Saved "

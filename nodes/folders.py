@@ -13,6 +13,7 @@ import folder_paths
 from ..lgfa.build import KINDS, MODELS, domain_kinds
 from ..lgfa.domain import DOMAINS, domains
 from ..lgfa.errors import LGFAError
+from ..lgfa.examples import FOLDER as EXAMPLES
 
 KEY = "lgfa"                                # of folder_paths
 SUFFIX = ".safetensors"
@@ -96,18 +97,23 @@ def check_content(path: Path) -> Path:
 
 # ---------------------------------------------------------------- files of latents
 def latent_choices() -> list[str]:
-    """Safetensors of the input folder, then those that Save Latents wrote into output/latents."""
+    """The bundled ones, safetensors of the input folder, then what Save Latents wrote into
+    output/latents."""
+    examples = sorted(path.stem + BUNDLED for path in EXAMPLES.glob(f"*{SUFFIX}"))
     with os.scandir(folder_paths.get_input_directory()) as entries:
         given = sorted(one.name for one in entries if one.name.lower().endswith(SUFFIX))
     output = Path(folder_paths.get_output_directory())
     saved = sorted(one.relative_to(output).as_posix() for one in (output / LATENTS).rglob("*")
                    if one.name.lower().endswith(SUFFIX))
-    return given + [f"{name} [output]" for name in saved]
+    return examples + given + [f"{name} [output]" for name in saved]
 
 
 def locate_latents(choice: str) -> Path:
     """The file behind a choice, inside the input or output folder; LGFAError otherwise."""
-    name, base = folder_paths.annotated_filepath(choice)
+    if choice.endswith(BUNDLED):
+        name, base = choice.removesuffix(BUNDLED) + SUFFIX, str(EXAMPLES)
+    else:
+        name, base = folder_paths.annotated_filepath(choice)
     base = os.path.abspath(base or folder_paths.get_input_directory())
     path = os.path.abspath(os.path.join(base, name))
     if not choice:

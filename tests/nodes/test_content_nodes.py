@@ -140,6 +140,16 @@ def test_latents_in_the_input_folder(run, comfy_home):
     assert torch.equal(latent.w, w[-1:]) and path.texts == ("hello",)
 
 
+def test_bundled_latents_come_first(run):
+    first = run.classes["LGFA_LoadLatents"].define_schema().inputs[0].options[0]
+    assert first == "toon_face (bundled)"
+    latent, path = run("LGFA_LoadLatents", file=first)
+    assert latent.w.shape == path.w[0].shape == (1, 12, 512)
+    assert "there is no file" in run.validate("LGFA_LoadLatents", file="gone (bundled)")
+    assert "is no .safetensors file in" in run.validate(
+        "LGFA_LoadLatents", file="../../models/toon/clip (bundled)")
+
+
 @pytest.mark.parametrize("choice, said", [
     ("", "no file of latents is chosen"),
     ("gone.safetensors", "there is no file 'gone.safetensors'"),
