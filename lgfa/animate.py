@@ -19,14 +19,14 @@ from .embed.clip import CLIP
 from .embed.e4e import Encoder
 from .embed.invert import invert, warn_unlike
 from .errors import LGFAError
+from .expressions import perform
 from .frames.render import Progress, render
 from .frames.stylegan2 import Generator
 from .images import MIN_SIDE, read_image, square
 from .latents import load_latents, save_latents
 from .method import METHODS, Method, Recurrent, as_method
 from .ranks import pick_device
-from .timing import check_motion, one_way, there_and_back
-from .trajectory import wplus
+from .timing import check_motion
 
 FPS = 10.0                                  # of the paper (IV-A)
 
@@ -146,16 +146,9 @@ class Animator:
         if content if content is not None else is_image:
             w = self.method.content(w, embedded[0][0])
 
-        hold = hold if frames > 1 else 0
-
-        def step(start: Tensor, part: int, count: int) -> Tensor:
-            draw = seed if part == 0 else (seed + part) % 2**64
-            path = self.method(start, *embedded[part], count - hold, draw)
-            return wplus.hold(wplus.ease(wplus.strength(path, strength), easing), end=hold)
-
-        there = one_way(frames, hold, loop, ping_pong)
-        path = wplus.chain(step, w.float(), len(texts), there)[0]
-        return there_and_back(path, frames, hold, loop, ping_pong).float().cpu()
+        path = perform(self.method, w.float(), embedded, frames, seed, strength, easing, hold,
+                       loop, ping_pong)
+        return path.float().cpu()
 
     def render(
         self,

@@ -61,8 +61,8 @@ class EncodeText(io.ComfyNode):
 
         texts = sentences(text, template)
         model, = ready(clip)
-        with warnings_to_log():
-            z = model.encode_text(texts)
+        with warnings_to_log():         # one by one: a line's code does not depend on the others
+            z = torch.cat([model.encode_text([one]) for one in texts])
         return io.NodeOutput(sockets.Words(z, texts, clip.name))
 
 

@@ -236,6 +236,24 @@ def concatenate(*paths: Tensor) -> Tensor:
     return torch.cat(parts, dim=TIME)
 
 
+def join(a: Tensor, b: Tensor, overlap: int = 0) -> Tensor:
+    """One after another; the last `overlap` frames of the first fade into the first ones of the
+    second, so that a jump becomes a movement. 0 = as `concatenate`."""
+    _check_same_kind(check_path(a), check_path(b))
+    if isinstance(overlap, bool) or not isinstance(overlap, int) or overlap < 0:
+        raise LGFAError(f"the overlap must be a whole number of frames from 0, not {overlap!r}.")
+    if overlap == 0:
+        return concatenate(a, b)
+    first, second = a.shape[TIME], b.shape[TIME]
+    if overlap > min(first, second):
+        raise LGFAError(f"{overlap} frames cannot overlap where the trajectories have {first} and "
+                        f"{second}: ask for at most {min(first, second)}.")
+    fade = torch.arange(1, overlap + 1, dtype=torch.float64) / (overlap + 1)
+    seam = blend(a.narrow(TIME, first - overlap, overlap), b.narrow(TIME, 0, overlap), fade)
+    return torch.cat([a.narrow(TIME, 0, first - overlap), seam,
+                      b.narrow(TIME, overlap, second - overlap)], dim=TIME)
+
+
 def chain_frames(frames: int, parts: int) -> list[int]:
     """Frames of each part of a chain, neighbours sharing the frame at their seam, so that the
     chain has `frames` in all; at least 2 each (a chain with fewer is resampled afterwards)."""
@@ -257,15 +275,24 @@ def chain(
     `step` makes one expression's trajectory of exactly the frames asked, beginning at `start`;
     its first frame is the seam and comes once.
     """
+    return resample(chain_counts(step, start, chain_frames(frames, parts)), frames)
+
+
+def chain_counts(
+    step: Callable[[Tensor, int, int], Tensor],     # as in `chain`
+    start: Tensor,                                  # as in `chain`
+    counts: Sequence[int],                          # frames of each part, its seam included
+) -> Tensor:
+    """A chain whose parts have frame counts of their own: [.., sum - parts + 1, L, w]."""
     done: list[Tensor] = []
-    for part, count in enumerate(chain_frames(frames, parts)):
+    for part, count in enumerate(counts):
         path = check_path(step(start, part, count))
         if path.shape[TIME] != count:
             raise LGFAError(f"part {part + 1} of the chain has {path.shape[TIME]} frames where "
                             f"{count} were asked.")
         start = path.select(TIME, count - 1)
         done.append(path.narrow(TIME, 1, count - 1) if done else path)
-    return resample(torch.cat(done, dim=TIME), frames)
+    return torch.cat(done, dim=TIME)
 
 
 # ---- inside

@@ -1,0 +1,99 @@
+"""From embeddings to a trajectory: expressions that follow each other, each with its timing.
+
+Nobody reads sentences or looks at pictures here: embeddings are given, so that whoever has them
+already (an Animator, a node with a cache) does not need CLIP again.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from .errors import LGFAError
+from .timeline import Cue
+from .timing import one_way, there_and_back
+from .trajectory import wplus
+
+# (w_s [1,L,w_dim], z_v [1,d] or None, z_t [1,d], frames, seed) -> [1,frames,L,w_dim]; a Method
+Move = Callable[[Tensor, "Tensor | None", Tensor, int, int], Tensor]
+Embedded = tuple["Tensor | None", Tensor]           # (z_v [1,d] or None, z_t [1,d])
+
+
+def perform(
+    move: Move,
+    w_s: Tensor,                        # content code [1, L, w_dim], frame 1
+    embedded: Sequence[Embedded],       # one for each expression
+    frames: int,                        # of the whole, everything included
+    seed: int = 0,                      # of the first expression; the next ones count on
+    strength: float = 1.0,              # as in Animator.trajectory, like all that follows
+    easing: str = "none",
+    hold: int = 0,
+    loop: bool = False,
+    ping_pong: bool = False,
+) -> Tensor:
+    """Expressions that share the frames evenly -> trajectory [frames, L, w_dim] on w_s's device.
+
+    Settings that no clip can have are to be refused before, by timing.check_motion.
+    """
+    hold = hold if frames > 1 else 0
+
+    def step(start: Tensor, part: int, count: int) -> Tensor:
+        path = move(start, *embedded[part], count - hold, seed_of(seed, part))
+        return wplus.hold(wplus.ease(wplus.strength(path, strength), easing), end=hold)
+
+    there = one_way(frames, hold, loop, ping_pong)
+    path = wplus.chain(step, w_s, len(embedded), there)[0]
+    return there_and_back(path, frames, hold, loop, ping_pong)
+
+
+def perform_cues(
+    move: Move,
+    w_s: Tensor,                        # content code [1, L, w_dim], frame 1
+    cues: Sequence[Cue],                # lines of a timeline
+    embedded: Sequence[Embedded | None],    # one for each cue; None where it leads to the still
+    seed: int = 0,                      # as in `perform`
+) -> Tensor:
+    """A timeline -> trajectory [sum of the cues' frames, L, w_dim] on w_s's device."""
+    def step(start: Tensor, part: int, count: int) -> Tensor:
+        cue, given = cues[part], embedded[part]
+        if given is None:
+            path = straight(start, w_s, count - cue.hold)
+        else:
+            path = move(start, *given, count - cue.hold, seed_of(seed, part))
+        path = wplus.strength(path, cue.strength)
+        return wplus.hold(wplus.ease(path, cue.easing), end=cue.hold)
+
+    # The still is frame 1 of the first cue; the others begin with the frame before theirs.
+    counts = [cue.frames + (part > 0) for part, cue in enumerate(cues)]
+    return wplus.chain_counts(step, w_s, counts)[0]
+
+
+def straight(start: Tensor, end: Tensor, frames: int) -> Tensor:
+    """A straight way at constant speed, [1, L, w_dim] to the same -> [1, frames, L, w_dim]."""
+    share = torch.linspace(0, 1, frames, dtype=torch.float64).to(start)
+    return torch.lerp(start[:, None], end[:, None], share[:, None, None])
+
+
+def seed_of(seed: int, index: int) -> int:
+    """The seed of a later expression, or of a later clip of a batch; the first one's is `seed`."""
+    return seed if index == 0 else (seed + index) % 2**64
+
+
+def same_count(**items: Tensor | Sequence | None) -> int:
+    """How many clips come of these, one of each serving all; LGFAError for unequal counts.
+
+    The names of the arguments are the words of the message; None is left out of account.
+    """
+    counts = {name: len(item) for name, item in items.items() if item is not None}
+    size = max(counts.values())
+    for name, count in counts.items():
+        if count not in (1, size):
+            raise LGFAError(f"{size} clips need {size} {name.replace('_', ' ')} or one for all, "
+                            f"not {count}.")
+    return size
+
+
+def row(items: Tensor, index: int) -> Tensor:
+    """Row `index` [1, ..] of a batch, or the only row."""
+    return items[index:index + 1] if len(items) > 1 else items[:1]
