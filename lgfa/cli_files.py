@@ -26,7 +26,8 @@ def add_parsers(subparsers: Any) -> None:
         description="Converts a checkpoint into our .safetensors, which loads faster and carries\n"
                     "its network's settings. Every key and shape is compared first.")
     parser.add_argument("input", help="rosinality .pt, NVIDIA .pkl, e4e .pt, IR-SE50 .pth, the "
-                                      "authors' LGFA .pth, OpenAI CLIP .pt, or .safetensors")
+                                      "authors' LGFA .pth, OpenAI CLIP .pt, .safetensors, or "
+                                      "NAME:FILE for open_clip's weights and its name of them")
     parser.add_argument("output", help="where to write, .. .safetensors")
     parser.add_argument("--part", choices=sorted(PARTS),
                         help="which network of a file that holds two (e4e)")
@@ -111,23 +112,38 @@ def convert(args: argparse.Namespace) -> None:
 
     from . import build, formats
     from .formats import core
+    from .formats.clip import load_clip
 
-    source, target = build.resolve(args.input), Path(args.output)
+    clip, file = bare_clip(args.input)
+    source, target = build.resolve(file), Path(args.output)
     if target.suffix != ".safetensors":
         raise LGFAError(f"{target}: name the output .. .safetensors, the one format written.")
     if target.exists() and source.exists() and os.path.samefile(source, target):
         raise LGFAError("input and output are the same file: name another output.")
     try:
-        tree = formats.read(source)
-        form = chosen(tree, args.part)
-        network = core.from_tree(tree, form)
+        if clip is not None:
+            network, kind, before, name = load_clip(args.input), "clip", {}, f"open_clip {clip}"
+        else:
+            tree = formats.read(source)
+            form = chosen(tree, args.part)
+            network, kind, name = core.from_tree(tree, form), form.kind, form.name
+            before = tree["lgfa"].get("info") or {} if core.is_own(tree) else {}
     except LGFAError as error:
         raise core.naming(error, source) from error
 
-    before = tree["lgfa"].get("info") or {} if core.is_own(tree) else {}
-    info = {**before, "source": source.name, "source_format": form.name}
+    info = {**before, "source": source.name, "source_format": name}
     formats.save(target, network, info, torch.float16 if args.half else None)
-    print(f"{target}: {core.what(form.kind)}, {target.stat().st_size / 1e6:,.1f} MB")
+    print(f"{target}: {core.what(kind)}, {target.stat().st_size / 1e6:,.1f} MB")
+
+
+def bare_clip(spec: str) -> tuple[str | None, str]:
+    """open_clip's name and the file of weights in "NAME:FILE"; (None, spec) for plain files."""
+    name, colon, file = spec.partition(":")
+    if not colon or not file or os.path.exists(spec):
+        return None, spec
+    import open_clip
+
+    return (name, file) if name in open_clip.list_models() else (None, spec)
 
 
 def chosen(tree: Any, part: str | None) -> Any:

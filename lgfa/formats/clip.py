@@ -246,5 +246,6 @@ FORMATS = [
     Format("open_clip weights", "clip", is_open_clip,
            refuse="these are open_clip weights, which do not say their architecture: give its "
                   'name with the file, as in "ViT-B-32:weights.safetensors" or '
-                  "from_open_clip(name, file)."),
+                  "from_open_clip(name, file), or once for all: "
+                  "`python -m lgfa convert ViT-B-32:weights.safetensors clip.safetensors`."),
 ]

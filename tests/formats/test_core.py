@@ -258,6 +258,25 @@ def test_convert_the_nvidia_sample(tmp_path, shared, capsys):
     assert command("convert", str(source), str(target), "--part", "encoder") == 2
 
 
+def test_convert_open_clip_weights_with_their_name(tmp_path):
+    import json
+
+    import open_clip
+    from tiny import tiny_clip_config
+
+    config = tiny_clip_config()
+    (tmp_path / "tiny-of-tests.json").write_text(json.dumps(
+        {"embed_dim": config.embed_dim, "vision_cfg": config.vision_cfg,
+         "text_cfg": config.text_cfg}))
+    open_clip.add_model_config(tmp_path / "tiny-of-tests.json")
+    torch.save(open_clip.create_model("tiny-of-tests").state_dict(), tmp_path / "weights.pt")
+    bare, target = str(tmp_path / "weights.pt"), str(tmp_path / "clip.safetensors")
+    assert command("convert", bare, target) == 2
+    assert command("convert", f"tiny-of-tests:{bare}", target) == 0
+    assert formats.load(target, "clip").embed_dim == config.embed_dim
+    assert command("convert", f"tiny-of-tests:{bare}.gone", target) == 2
+
+
 def test_a_file_with_two_networks_asks_which():
     tree = {"state_dict": {"encoder.styles.0.linear.weight": torch.zeros(1),
                            "encoder.latlayer1.weight": torch.zeros(1),
