@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import content, examples, folders, language, load, photo
+from . import animate, content, examples, folders, language, load, motion, photo, render, shape
 
 folders.register()          # ComfyUI of 2025 knows no other moment: it calls no `on_load`
 
@@ -24,6 +24,15 @@ NODE_CLASS_MAPPINGS: dict[str, type[io.ComfyNode]] = {
     "LGFA_MixLatents": content.MixLatents,
     "LGFA_SaveLatents": content.SaveLatents,
     "LGFA_LoadLatents": content.LoadLatents,
+    "LGFA_RecurrentMotion": motion.RecurrentMotion,
+    "LGFA_MotionMapper": motion.MotionMapper,
+    "LGFA_ChainExpressions": motion.ChainExpressions,
+    "LGFA_Timeline": motion.Timeline,
+    "LGFA_ShapeTrajectory": shape.ShapeTrajectory,
+    "LGFA_JoinTrajectories": shape.JoinTrajectories,
+    "LGFA_BlendTrajectories": shape.BlendTrajectories,
+    "LGFA_RenderAnimation": render.RenderAnimation,
+    "LGFA_AnimateFace": animate.AnimateFace,
 }
 
 

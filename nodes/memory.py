@@ -64,6 +64,14 @@ def hand_out(x: Tensor) -> Tensor:
     return x.to(management.intermediate_device(), torch.float32)
 
 
+def require(needed: int, what: str, advice: str) -> None:
+    """Refuses, before anything is computed, what the compute device has no memory for: `what`
+    begins the sentence, `advice` ends it."""
+    from ..lgfa.room import check_room
+
+    check_room(needed, management.get_free_memory(management.get_torch_device()), what, advice)
+
+
 def stop_if_interrupted() -> None:
     """Raises ComfyUI's exception when the user pressed cancel."""
     management.throw_exception_if_processing_interrupted()
