@@ -14,7 +14,7 @@ from .language import check_text
 from .motion import easing_input, strength_input
 from .render import fps_input, frame_outputs
 
-CATEGORY = "LGFA"
+CATEGORY = "LGFA/animate"
 DOMAIN = "toon"                                         # whose generator and encoder are taken
 MOST_FRAMES = 10_000
 

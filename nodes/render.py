@@ -11,11 +11,11 @@ from comfy_api.latest import InputImpl, Types, io
 from torch import Tensor
 
 from ..lgfa.errors import LGFAError
-from ..lgfa.frames import film
 from . import sockets
 from .memory import Network, ready, stop_if_interrupted
 
 CATEGORY = "LGFA/render"
+LAYOUTS = ("one after another", "side by side")         # of lgfa.frames.film, imported late
 NOISES = ("const", "random", "none")
 PRECISIONS = ("full", "half")
 PREVIEW = 512                                           # px of a preview's longer side
@@ -52,7 +52,7 @@ class RenderAnimation(io.ComfyNode):
                 io.Int.Input("chunk", default=8, min=1, max=64, step=1,
                              tooltip="Frames drawn at once. More is faster on a large GPU; it is "
                                      "halved by itself when memory runs out."),
-                io.Combo.Input("layout", options=list(film.LAYOUTS),
+                io.Combo.Input("layout", options=list(LAYOUTS),
                                tooltip="Several clips: one after another in time, or side by side "
                                        "in one picture."),
                 io.Combo.Input("noise", options=list(NOISES),
@@ -69,6 +69,8 @@ class RenderAnimation(io.ComfyNode):
     @classmethod
     def execute(cls, generator: Network, trajectory: sockets.Path, fps: float, chunk: int,
                 layout: str, noise: str, precision: str) -> io.NodeOutput:
+        from ..lgfa.frames import film
+
         if precision not in PRECISIONS:
             raise LGFAError(f"there is no precision {precision!r}: use {' or '.join(PRECISIONS)}.")
         config, (clips, frames) = generator.config, trajectory.w.shape[:2]

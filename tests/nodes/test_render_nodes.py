@@ -56,7 +56,8 @@ def test_frames_are_the_librarys(run, domain):
     assert (images[2] - images[0]).abs().max() > 0.1        # .. and the last one is not
 
 
-def test_layouts(run, tiny_domain, paths):
+def test_layouts(run, pack, tiny_domain, paths):
+    assert pack.nodes.render.LAYOUTS == pack.lgfa.frames.film.LAYOUTS
     side = RESOLUTION
     one, two = (run("LGFA_RenderAnimation", generator=tiny_domain[0], chunk=3,
                     trajectory=only(paths, k))[0] for k in range(2))
