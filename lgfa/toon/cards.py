@@ -45,8 +45,8 @@ ABOUT = {
     "motion": (
         "The language-guided motion model: recurrent motion generator, motion mapper and trainable "
         "copies of the CLIP encoders.",
-        "`lgfa.trainer` on sampled stills and sentences: no labels and no videos. The settings are "
-        "in the file's header. Seed 606.",
+        "`lgfa.trainer` on sampled stills and sentences: no labels and no videos; the offsets are "
+        "made 1.5 times larger afterwards. The settings are in the file's header. Seed 606.",
     ),
 }
 
