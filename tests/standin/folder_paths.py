@@ -1,8 +1,11 @@
 """Folders of a ComfyUI that is not there; the tests point them to temporary ones."""
+import atexit
 import os
+import shutil
 import tempfile
 
 base_path = tempfile.mkdtemp(prefix="lgfa_standin_")
+atexit.register(shutil.rmtree, base_path, ignore_errors=True)
 models_dir = os.path.join(base_path, "models")
 output_directory = os.path.join(base_path, "output")
 temp_directory = os.path.join(base_path, "temp")
