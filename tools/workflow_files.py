@@ -17,6 +17,8 @@ RUNS, MUTED, BYPASSED = 0, 2, 4             # node modes of the front end
 TITLE, ROW, WIDGET, TEXT = 30, 20, 24, 76   # heights in pixels
 GAP = 30                                    # between nodes, and around them in a group
 UPLOADS = ("image_upload", "video_upload", "audio_upload", "animated_image_upload")
+SHOWING = 225                               # height of a preview while a node works, and after
+SHOW = ("LGFA_RenderAnimation", "LGFA_PasteFaceBack", "LGFA_AnimateFace", "LGFA_TrainMotionModel")
 COLORS = {"blue": "#3f789e", "green": "#8A8", "red": "#A88", "yellow": "#b58b2a",
           "violet": "#88A", "grey": "#444"}
 
@@ -151,8 +153,9 @@ class Sheet:
         self.groups: list[dict[str, Any]] = []
 
     def node(self, kind: str, x: float, y: float, width: float = 320, height: float | None = None,
-             title: str = "", mode: int = RUNS, **inputs: Any) -> Placed:
-        """Place a node; `inputs` are widget values, or outputs of other nodes to connect."""
+             /, title: str = "", mode: int = RUNS, **inputs: Any) -> Placed:
+        """Place a node; `inputs` are widget values, or outputs of other nodes to connect.
+        Positional: its type, left, top, and size in pixels; no height = as tall as needed."""
         info = self.info[kind]
         entry = {"id": len(self.nodes) + 1, "type": kind, "pos": [x, y], "size": [width, 0],
                  "flags": {}, "order": len(self.nodes), "mode": mode, "inputs": [], "outputs": [],
@@ -167,7 +170,7 @@ class Sheet:
             raise KeyError(f"{kind} has no inputs {sorted(inputs)}")
         for name, out in zip(info["output_name"], info["output"], strict=True):
             entry["outputs"].append({"name": name, "type": out, "links": None})
-        entry["size"][1] = height or _height(info)
+        entry["size"][1] = height or _height(info) + SHOWING * (kind in SHOW)
         return Placed(entry)
 
     def _input(self, entry: dict, name: str, kind: str, options: dict, is_widget: bool,
@@ -200,12 +203,11 @@ class Sheet:
         out["links"] = [*(out["links"] or []), link]
         target["inputs"][slot]["link"] = link
 
-    def note(self, text: str, x: float, y: float, width: float = 320, height: float = 160,
-             title: str = "Read me") -> Placed:
-        """A Markdown note."""
+    def note(self, text: str, height: float, y: float = 0, title: str = "Read me") -> Placed:
+        """A Markdown note, left of everything."""
         self.nodes.append({
-            "id": len(self.nodes) + 1, "type": "MarkdownNote", "pos": [x, y],
-            "size": [width, height], "flags": {}, "order": len(self.nodes), "mode": RUNS,
+            "id": len(self.nodes) + 1, "type": "MarkdownNote", "pos": [-420, y],
+            "size": [360, height], "flags": {}, "order": len(self.nodes), "mode": RUNS,
             "inputs": [], "outputs": [], "title": title, "properties": {},
             "widgets_values": [text.strip()], "color": "#432", "bgcolor": "#653"})
         return Placed(self.nodes[-1])

@@ -59,6 +59,8 @@ class Browser:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if hasattr(self, "_session"):
+            self._await(self._session.close(), 10)
         self.process.terminate()
         try:
             self.process.wait(10)

@@ -88,8 +88,3 @@ def seen() -> Callable[[np.ndarray], list[str]]:
         return [EXPRESSION_NAMES[i] for i in logits.argmax(1)]
 
     return look
-
-
-def node_of(prompt: dict[str, Any], class_type: str) -> str:
-    """The id of the first node of a type in a prompt in API format."""
-    return next(i for i, node in prompt.items() if node["class_type"] == class_type)

@@ -27,7 +27,9 @@ def page(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[B
         pytest.skip("no Chromium: install one or name it by LGFA_CHROMIUM")
     # the first visit would open the template browser over everything
     Client(server.url).post("/settings", {"Comfy.TutorialCompleted": True,
-                                          "Comfy.Workflow.Persist": False})
+                                          "Comfy.Workflow.Persist": False,
+                                          "Comfy.Minimap.Visible": False,
+                                          "Comfy.Graph.CanvasInfo": False})
     with Browser(tmp_path_factory.mktemp("chromium"), server.url) as browser:
         yield browser
 
@@ -52,7 +54,7 @@ def show_all(page: Browser) -> None:
         const left = Math.min(...boxes.map(b => b[0])), top = Math.min(...boxes.map(b => b[1]));
         const right = Math.max(...boxes.map(b => b[0] + b[2]));
         const bottom = Math.max(...boxes.map(b => b[1] + b[3]));
-        const width = innerWidth - 120, height = innerHeight - 160;
+        const width = innerWidth - 180, height = innerHeight - 180;
         const scale = Math.min(width / (right - left), height / (bottom - top), 1.2);
         app.canvas.ds.scale = scale;
         app.canvas.ds.offset = [90 / scale - left, 100 / scale - top];
