@@ -110,7 +110,7 @@ def chain(sheet: Sheet) -> None:
     sheet.group("1  Who", [domain, face, still], "green")
 
     text = sheet.node("LGFA_EncodeText", COLUMN[1], 0, clip=domain["clip"],
-                      text="surprised\nsmiling")
+                      text="surprised\nlaughing")
     look = sheet.node("LGFA_EncodeImage", COLUMN[1], text.below, clip=domain["clip"],
                       image=face["image"])
     sheet.group("2  What it does", [text, look])
@@ -167,10 +167,11 @@ repeats without a seam. Try *ping-pong* and *reverse* too.
     path = sheet.node("LGFA_Timeline", COLUMN[2], 0, 420, 300, motion=domain["motion"],
                       clip=domain["clip"], latent=mixed["latent"], timeline="""\
 # expression   | frames | rest | timing
-surprised      | 10 | hold 3 | overshoot
-(still)        | 6  | ease-in-out
-smiling        | 10 | hold 2 | ease-out
-very angry     | 14 | hold 4 | ease-in | strength 0.9""")
+surprised      | 8  | hold 2 | overshoot
+(still)        | 5  | ease-in-out
+smiling        | 8  | hold 2 | ease-out
+(still)        | 5  | ease-in-out
+very angry     | 12 | hold 4 | ease-in | strength 0.9""")
     sheet.group("2  Timeline", [path])
     shape = sheet.node("LGFA_ShapeTrajectory", COLUMN[2], path.below + 60, 420,
                        trajectory=path[0], frames=48, easing="none", way_back="loop")

@@ -17,7 +17,7 @@ from client import Client
 from comfy_server import ROOT, Server
 
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
-RUN = "[data-testid=queue-button], .queue-button-group button, .comfyui-queue-button button"
+RUN = "[data-testid=queue-button] button[aria-label=Run]"
 pytestmark = pytest.mark.skipif(not WORKFLOWS, reason="no workflows")
 
 
@@ -115,6 +115,7 @@ def test_prompt_is_the_api_twin(path: Path, page: Browser, object_info: dict[str
 def test_run_is_pressed(stem: str, page: Browser, server: Server, pictures: Path) -> None:
     path = next(p for p in WORKFLOWS if p.stem.startswith(stem))
     page.load(json.loads(path.read_text(encoding="utf-8")))
+    show_all(page)              # what lies outside the window is not shown
     before = len(Client(server.url).json("/history"))
     page.js(f"document.querySelector('{RUN}').click()")
     saver = "app.graph.nodes.find(n => n.type === 'SaveVideo').id"
