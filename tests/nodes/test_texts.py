@@ -51,6 +51,15 @@ def test_every_node_has_a_page_and_no_page_lacks_its_node(schemas):
         assert "\r" not in page and page.endswith("\n") and len(page.splitlines()) <= 60, path.name
 
 
+def test_tables_fit_into_the_narrow_pane():
+    for path in PAGES.glob("*.md"):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if line.startswith("|"):
+                assert len(re.findall(r"(?<!\\)\|", line)) == 3, f"{path.name}: {line}"
+            else:
+                assert len(line) <= 100, f"{path.name}: {line}"
+
+
 def test_pages_describe_every_input_and_output_in_its_order(schemas, pages):
     for name, schema in schemas.items():
         page = pages[name]
@@ -66,7 +75,7 @@ def test_pages_say_which_inputs_are_optional(schemas, pages):
         for one in schema.inputs or []:
             line = next(line for line in pages[name]["Inputs"].splitlines()
                         if line.startswith(f"| `{one.id}` |"))
-            assert (", optional |" in line) == bool(one.optional), f"{name}.{one.id}"
+            assert ("| Optional. " in line) == bool(one.optional), f"{name}.{one.id}"
 
 
 def test_pages_name_the_choices(schemas, pages):
