@@ -1,6 +1,11 @@
 """The executor of these tests does what ComfyUI does."""
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -96,3 +101,14 @@ def test_blocked_outputs_stop_who_uses_them(classes):
     run = Runner(classes)
     with pytest.raises(RuntimeError, match="Execution Blocked: below zero"):
         run("B", n=-1, factor=1.0)
+
+
+def test_nothing_stays_behind_in_the_temporary_folder(tmp_path):
+    """$TMPDIR is empty after a process that has loaded the stand-in."""
+    tests = Path(__file__).resolve().parents[1]
+    surroundings = {**os.environ, "LGFA_STANDIN": "1", "TMPDIR": str(tmp_path)}
+    code = "import host; print(host.bring_comfy())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tests, env=surroundings, check=True,
+                          capture_output=True, text=True)
+    assert done.stdout.startswith(str(tmp_path.resolve()))
+    assert list(tmp_path.iterdir()) == []
