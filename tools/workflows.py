@@ -104,7 +104,7 @@ again, so that trying is quick.
 def chain(sheet: Sheet) -> None:
     """3: two expressions in one clip of 32 frames."""
     domain = sheet.node("LGFA_LoadDomain", 0, 0, domain=TOON)
-    face = sheet.node("LGFA_SampleFace", 0, domain.below, generator=domain["generator"], seed=46)
+    face = sheet.node("LGFA_SampleFace", 0, domain.below, generator=domain["generator"], seed=43)
     still = sheet.node("PreviewImage", 0, face.below, 320, 260, images=face["image"],
                        title="The still")
     sheet.group("1  Who", [domain, face, still], "green")
@@ -161,8 +161,9 @@ What follows the text may be left out and stands in any order; a line's frames i
 `(still)` goes back to the still, `#` begins a comment. A line that cannot be read is named when
 Run is pressed, before anything is computed.
 
-**Shape Trajectory** then makes the whole clip a *loop*: softly back to the still, so that it
-repeats without a seam. Try *ping-pong* and *reverse* too.
+**Shape Trajectory** then goes back by the same frames (2 x 38 - 2 = 74), so that the clip repeats
+without a seam. *loop* does the same softly, with a timing of its own; *reverse* goes from the end
+to the still.
 """, 260)
     path = sheet.node("LGFA_Timeline", COLUMN[2], 0, 420, 300, motion=domain["motion"],
                       clip=domain["clip"], latent=mixed["latent"], timeline="""\
@@ -174,8 +175,8 @@ smiling        | 8  | hold 2 | ease-out
 very angry     | 12 | hold 4 | ease-in | strength 0.9""")
     sheet.group("2  Timeline", [path])
     shape = sheet.node("LGFA_ShapeTrajectory", COLUMN[2], path.below + 60, 420,
-                       trajectory=path[0], frames=48, easing="none", way_back="loop")
-    sheet.group("3  Loop", [shape])
+                       trajectory=path[0], frames=74, easing="none", way_back="ping-pong")
+    sheet.group("3  There and back, so that it repeats", [shape])
 
     x = shape.right + 60
     frames = sheet.node("LGFA_RenderAnimation", x, 0, generator=domain["generator"],

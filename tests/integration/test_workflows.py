@@ -106,7 +106,7 @@ def test_first_frame_is_the_still(client: Client, api: Callable) -> None:
 def test_loop_ends_where_it_began(client: Client, api: Callable) -> None:
     prompt = api("timeline")
     frames = pictures(client, client.run(prompt), frames_node(prompt))
-    assert len(frames) == 48
+    assert len(frames) == 74
     step = np.abs(frames[1:] - frames[:-1]).mean((1, 2, 3))
     assert np.abs(frames[-1] - frames[0]).mean() <= step.max() * 1.5    # the seam is a step
 
