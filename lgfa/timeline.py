@@ -23,6 +23,7 @@ from .trajectory.wplus import EASINGS
 FRAMES = 16                                 # of a line that does not say
 STILL = "(still)"                           # the text of a line that goes back
 MOST_STRENGTH = 10.0                        # more is a slip of the pen
+NO_EASING = "nor an easing"                 # after which all easings are named, once
 EXAMPLE = "smiling | 16 | hold 4 | ease-in-out"
 
 _COMMENT = re.compile(r"(?:^|\s)#.*")
@@ -65,7 +66,8 @@ def parse(text: str) -> tuple[Cue, ...]:
         wrong = [f"its lines have {total_frames(cues)} frames together, and at most {MAX_FRAMES} "
                  f"are possible"]
     if wrong:
-        raise LGFAError(f"the timeline cannot be read: {'; '.join(wrong)}.")
+        known = f" (easings: {', '.join(EASINGS)})" if any(NO_EASING in w for w in wrong) else ""
+        raise LGFAError(f"the timeline cannot be read: {'; '.join(wrong)}{known}.")
     return tuple(cues)
 
 
@@ -117,7 +119,7 @@ def _part(part: str, written: str) -> tuple[str, int | float | str]:
     near = difflib.get_close_matches(part, list(EASINGS), 1, 0.7)
     meant = f', did you mean "{near[0]}"?' if near else ""
     raise LGFAError(f'"{written[:40]}" is neither a number of frames, nor "hold 4", nor '
-                    f'"strength 0.8", nor an easing ({", ".join(EASINGS)}){meant}')
+                    f'"strength 0.8", {NO_EASING}{meant}')
 
 
 def _whole(text: str, what: str, least: int) -> int:

@@ -288,19 +288,14 @@ class Timeline(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, timeline: str | None = None,
-                        template: str | None = None) -> bool | str:
-        from ..lgfa.embed.clip import fill_template
+    def validate_inputs(cls, timeline: str | None = None) -> bool | str:
+        """The timeline alone: ComfyUI repeats what is said here for every argument."""
         from ..lgfa.timeline import parse
 
         try:                                # None comes over a link and is not known yet
-            if timeline is not None:
-                parse(timeline)
-            if template is not None:
-                fill_template(template, "smiling")
+            return timeline is None or bool(parse(timeline))
         except LGFAError as error:
             return str(error)
-        return True
 
     @classmethod
     def execute(cls, motion: Network, clip: Network, latent: sockets.Still, timeline: str,

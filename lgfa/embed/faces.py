@@ -25,11 +25,12 @@ SIDES = (640, 1280)                         # longer side at which YuNet looks, 
 LOOKS, CLOSE_UP = 2, (160, 1.3)             # closer looks at each face: pixels, FFHQ crops
 SCORE = 0.6                                 # of a face; YuNet's own examples take 0.6 to 0.9
 SPECK = 0.02                                # share of the largest, below which a part is dirt
+THIN = 8                                    # pixels, below which a part of a mask is no face
 
-FOUR_WAYS = (
-    "say where the face is in one of four ways: install an OpenCV (such as opencv-python-headless) "
-    "and choose YuNet, connect a mask over the face, connect the landmarks or boxes of ComfyUI's "
-    "own face detection, or type the five points by hand")
+THREE_WAYS = ("connect a mask over the face, connect the landmarks or boxes of ComfyUI's own face "
+              "detection, or type the five points by hand")
+FOUR_WAYS = ("install an OpenCV (such as opencv-python-headless) and choose YuNet, "
+             f"{THREE_WAYS}")
 
 # What a mask or box shows (forehead to chin, ear to ear): its frame in the crop, 0..1.
 _FRAME = {"toon": (0.20, 0.20, 0.80, 0.857), "FFHQ": (0.19, 0.24, 0.81, 0.93)}
@@ -48,7 +49,7 @@ def parse_points(text: str) -> np.ndarray:
                         f'like "170,285 242,279 208,307 180,332 241,326", a line for each face.')
     numbers = [float(one) for one in re.findall(r"[-+]?\d*\.?\d+", text)]
     if not numbers or len(numbers) % 10:
-        raise LGFAError(f"{len(numbers) / 2:g} points were given: a face needs five pairs x,y, "
+        raise LGFAError(f"{len(numbers)} numbers were given: a face needs ten, five pairs x,y: "
                         f"left eye, right eye, tip of the nose, left and right corner of the "
                         f"mouth, in pixels.")
     return np.stack([check_points(one) for one in np.reshape(numbers, (-1, 5, 2))])
@@ -93,6 +94,9 @@ def from_mask(mask: Tensor, framing: str) -> np.ndarray:
         if areas[number - 1] < max(25, SPECK * areas.max()):
             continue
         y, x = np.nonzero(labels == number)
+        if min(np.ptp(x), np.ptp(y)) < THIN:
+            raise LGFAError(f"a part of the mask is {np.ptp(x) + 1} x {np.ptp(y) + 1} px, which is "
+                            f"no face: paint over the whole face, from forehead to chin.")
         out.append(points_in_frame(_ellipse(x, y), framing))
     return np.stack([check_points(one) for one in out]) if out else np.zeros((0, 5, 2))
 
@@ -288,12 +292,18 @@ def find(
         return sort(from_detections(found, framing, number), order)
     if mask is not None and bool((mask > 0.5).any()):
         return sort(from_mask(_fit(mask, image), framing), order)
-    if detector is None:
-        raise LGFAError(f"nothing tells where the face is: {FOUR_WAYS}.")
-    faces = detector(image)
-    if len(faces) == 0:
-        raise LGFAError(f"YuNet found no face in the picture: {FOUR_WAYS}.")
+    try:
+        faces = (detector or _nothing)(image)
+        if len(faces) == 0:
+            raise LGFAError(f"YuNet found no face in the picture: {THREE_WAYS}.")
+    except LGFAError as error:
+        raise (error if mask is None else LGFAError(f"the mask is empty, and {error}")) from None
     return sort(faces, order)
+
+
+def _nothing(image: Tensor) -> np.ndarray:
+    """The detector that is none."""
+    raise LGFAError(f"nothing tells where the face is: {FOUR_WAYS}.")
 
 
 def _fit(mask: Tensor, image: Tensor) -> Tensor:

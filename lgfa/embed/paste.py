@@ -54,6 +54,9 @@ def paste(
     those of N clips, one after another, and P is N, or T.
     """
     where = where.resized(*photos.shape[1:3])
+    if frames.shape[1] != frames.shape[2]:
+        raise LGFAError(f"the frames are {frames.shape[2]} x {frames.shape[1]} px and should be "
+                        f"square, one face each: render them in the layout one after another.")
     clip = check_counts(len(photos), len(frames), len(where))
     photos, frames = photos[..., :3].float(), frames[..., :3].float()
     if reconstruction is not None:

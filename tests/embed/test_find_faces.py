@@ -26,8 +26,9 @@ def test_points_are_read_however_they_are_typed(text):
 
 
 @pytest.mark.parametrize("text,words", [
-    ("1,2 30,2", "2 points were given"), ("left eye", "not understood"), ("", "0 points"),
-    ("1,2 30,2 15,15 5,30 25,30 7,7", "6 points"), ("1,1 1,1 1,1 1,1 1,1", "on top of each other"),
+    ("1,2 30,2", "4 numbers were given"), ("left eye", "not understood"), ("", "0 numbers"),
+    ("1,2 30,2 15,15 5,30 25,30 7,7", "12 numbers"),
+    ("1,1 1,1 1,1 1,1 1,1", "on top of each other"),
 ])
 def test_wrong_points_are_explained(text, words):
     with pytest.raises(LGFAError, match=words):
@@ -68,6 +69,13 @@ def test_blots_are_faces_and_specks_are_not():
     assert len(found) == 2 and found[0, 0, 0] < found[1, 0, 0]
     large = faces.find(torch.zeros(100, 200, 3), "toon", mask=mask.flip(1), order="largest first")
     assert large[0, 0, 0] > 100
+
+
+def test_a_stroke_is_no_face():
+    mask = torch.zeros(100, 200)
+    mask[50:53] = 1
+    with pytest.raises(LGFAError, match="200 x 3 px, which is no face"):
+        faces.find(torch.zeros(100, 200, 3), "toon", mask=mask)
 
 
 def test_masks_of_another_size_are_fitted():
@@ -124,7 +132,7 @@ def test_order_and_index():
 def test_without_anything_all_four_ways_are_named():
     with pytest.raises(LGFAError) as caught:
         faces.find(torch.zeros(64, 64, 3), "FFHQ", mask=torch.zeros(64, 64))
-    for word in ("OpenCV", "mask", "landmarks or boxes", "by hand"):
+    for word in ("the mask is empty", "OpenCV", "landmarks or boxes", "by hand"):
         assert word in str(caught.value)
 
 

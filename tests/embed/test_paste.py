@@ -115,3 +115,9 @@ def test_a_crop_beside_the_edge_is_pasted_too():
     crop, where = align.align(photo, scene.face_points(scene.BOY) * 96 + [40, 30], 64, "toon")
     out = film(photo, crop, where, paste.Style(region="whole crop", colour=0.0))
     assert out.shape == photo.shape and (out - photo).abs().mean() < 0.02
+
+
+def test_frames_side_by_side_are_refused(cut):
+    photo, _, where = cut
+    with pytest.raises(LGFAError, match="128 x 64 px and should be square"):
+        next(paste.paste(photo, torch.rand(2, 64, 128, 3), where))

@@ -110,7 +110,7 @@ def test_batches_keep_their_order(run, scene):
 def test_points_are_checked_before_running(run):
     assert run.validate("LGFA_AlignFace", points="") is True
     assert run.validate("LGFA_AlignFace", points="1,2 30,2 15,15 5,30 25,30") is True
-    assert "1 points were given" in run.validate("LGFA_AlignFace", points="1,2")
+    assert "2 numbers were given" in run.validate("LGFA_AlignFace", points="1,2")
     assert "not understood" in run.validate("LGFA_AlignFace", points="the left one")
     assert run.validate("LGFA_AlignFace") is True
 
