@@ -176,8 +176,10 @@ class SaveLatents(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, filename_prefix: str | None) -> bool | str:
-        parts = (filename_prefix or "latents").replace("\\", "/").split("/")
-        if ".." in parts or os.path.isabs(filename_prefix or "") or not parts[-1]:
+        if filename_prefix is None:         # comes over a link and is not known yet
+            return True
+        parts = filename_prefix.strip().replace("\\", "/").split("/")
+        if ".." in parts or os.path.isabs(filename_prefix) or parts[-1] in {"", "."}:
             return (f"the prefix {filename_prefix!r} is not usable: write a name inside the "
                     f"output folder, such as latents/lgfa.")
         return True

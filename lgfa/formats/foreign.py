@@ -47,6 +47,12 @@ def is_diffusion(tree: Any) -> bool:
         or _has(_table(tree, "state_dict"), "model.diffusion_model.")
 
 
+def is_lora(tree: Any) -> bool:
+    """Small changes of another network, as kohya, diffusers or peft name them."""
+    return any(part in str(key) for key in list(_table(tree))[:64]
+               for part in (".lora_down.", ".lora_up.", ".lora_A.", ".lora_B.", ".hada_w1_a"))
+
+
 def is_latents(tree: Any) -> bool:
     """W+ codes [.., L, 512] of images: a table of equal rows, or one tensor."""
     values = list(tree.values()) if isinstance(tree, Mapping) else [tree]
@@ -71,7 +77,9 @@ FORMATS = [
     _refused("a face restoration network (GFPGAN)", "generator", is_restorer,
              "give a plain StyleGAN2 generator."),
     _refused("a Stable Diffusion checkpoint", "generator", is_diffusion,
-             "give a StyleGAN2 generator."),
+             "it serves diffusion models, and nothing here can use it."),
+    _refused("a LoRA", "generator", is_lora,
+             "it changes a diffusion model, and nothing here can use it."),
     _refused("a file of latent codes", "generator", is_latents,
              "it holds no network; give the network that made them."),
 ]

@@ -202,7 +202,8 @@ class Synthesis(nn.Module):
         """Raises LGFAError for codes of another generator and for unknown noise."""
         if w.ndim != 3 or w.shape[1:] != (self.num_layers, self.w_dim):
             raise LGFAError(f"this {self.resolution} px generator takes codes [batch, "
-                            f"{self.num_layers}, {self.w_dim}], not {list(w.shape)}.")
+                            f"{self.num_layers}, {self.w_dim}], not {list(w.shape)}: these were "
+                            f"made for another one.")
         if noise not in NOISE:
             raise LGFAError(f"unknown noise {noise!r}: use one of {', '.join(NOISE)}.")
 

@@ -222,6 +222,8 @@ def test_foreign_files_are_refused_by_name():
         "StyleCLIP": {"state_dict": {"mapper.course_mapping.1.weight": weight}},
         "GFPGAN": {"params_ema": {"stylegan_decoder.conv1.weight": weight}},
         "Stable Diffusion": {"state_dict": {"model.diffusion_model.out.2.bias": weight}},
+        "LoRA": {"lora_unet_mid_block.lora_down.weight": weight,
+                 "lora_unet_mid_block.lora_up.weight": weight},
         "latent codes": {0: torch.zeros(18, 512), 1: torch.zeros(18, 512)},
         "StyleGAN3": {"G_ema": module(mapping=module(), synthesis=module(L0_36_512=module()))},
     }
@@ -232,7 +234,7 @@ def test_foreign_files_are_refused_by_name():
             core.convert(tree, found)
         with pytest.raises(LGFAError, match=words):
             core.from_tree(tree, formats.recognise(tree, "generator"))
-    assert len(foreign.FORMATS) == 6
+    assert len(foreign.FORMATS) == 7
 
 
 def test_tensorflow_pickles_are_refused_by_name(tmp_path):

@@ -172,6 +172,6 @@ def test_saving_refuses_nothing_and_other_folders(run, tiny_domain):
     latent, _ = run("LGFA_SampleFace", generator=tiny_domain[0], seed=1)
     with pytest.raises(ValueError, match="nothing to save: connect"):
         run("LGFA_SaveLatents")
-    for prefix in ("../outside", "/tmp/outside", "a\\..\\..\\b", "latents/"):
+    for prefix in ("../outside", "/tmp/outside", "a\\..\\..\\b", "latents/", "", " "):
         with pytest.raises(ValueError, match="is not usable: write a name inside"):
             run("LGFA_SaveLatents", latent=latent, filename_prefix=prefix)
