@@ -101,7 +101,7 @@ class Log:
         path: Path,
         step: int = 0,                      # the last step that counts; later lines are dropped
     ) -> None:
-        lines = [line for line in _lines(path) if line["step"] <= step]
+        lines = [line for line in read_log(path) if line["step"] <= step]
         with atomic_path(path) as tmp:
             tmp.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
         self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed by close()
@@ -116,8 +116,8 @@ class Log:
         self._file.close()
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a log; a kill may have cut the last one."""
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of a log, {"step": 1, "total": .., ..} each; a kill may have cut the last."""
     found = []
     try:
         text = path.read_text(encoding="utf-8")

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import importlib
 import signal
 import sys
 import time
@@ -34,6 +33,8 @@ a prompt file (lines: words with their paraphrases; without templates whole sent
   template: The person is {}
   smiling | happy | grinning
   angry"""
+
+NO_MEMORY = "try --render-chunk 1, --precision bf16 (accelerators) or a smaller --batch"
 
 #: setting of TrainConfig -> (group, help); its type and default come from there
 SETTINGS = {
@@ -140,9 +141,10 @@ def _add_model(group: Any) -> None:
                        help="sizes of the motion's steps (default: even)")
     group.add_argument("--no-visual", action="store_true",
                        help="the model never sees the still, only its code (paper: other domains)")
-    group.add_argument("--offsets", choices=("raw", "w"),
-                       help="units of the mappers' output: W's own, or through the root of W's "
-                            "covariance (default: w for toon, else raw)")
+    group.add_argument("--offsets", choices=("raw", "w", "all"),
+                       help="units of the mappers' output: W's own (raw), or through the root of "
+                            "the covariance of W as the domain knows it (w: in toon, within one "
+                            "person) or of all of W (all) (default: w for toon, else raw)")
     group.add_argument("--shared-layers", action="store_true",
                        help="one offset for all layers of the generator")
 
@@ -151,15 +153,15 @@ def _add_model(group: Any) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """Loads, trains, says what it does. Raises LGFAError for anything that does not fit."""
-    from . import ranks
+    from . import ranks, setup
     from .config import TrainConfig
     from .trainer import Trainer
 
     domain = args.domain or (None if args.generator else "toon")
-    own = _own_training(domain) if not args.generator else None
+    own = setup.own_training(None if args.generator else domain)
     given = {field.name: getattr(args, field.name) for field in dataclasses.fields(TrainConfig)}
     given = {name: value for name, value in given.items() if value is not None}
-    special = _special(own, TrainConfig())
+    special = setup.special_settings(own.settings() if own else None)
     config = TrainConfig(**{**special, **given})
     here = ranks.start(args.device)
     say = _speaker(here.first)
@@ -179,7 +181,7 @@ def train(args: argparse.Namespace) -> None:
             try:
                 result = trainer.run(args.resume)
             except (RuntimeError, MemoryError) as error:
-                raise _no_memory(error) from error
+                raise setup.no_memory(error, NO_MEMORY) from error
         ended = "stopped" if result.stopped else "finished"
         say(f"{ended} at step {result.step}: {result.network}")
         if result.stopped:
@@ -217,39 +219,21 @@ def _load_networks(args: Any, config: Any, domain: str | None, device: Any) -> d
     return networks
 
 
-def _own_training(domain: str | None) -> Any:
-    """The module with a domain's prompts(), source(generator), settings() and CHOICES, or None."""
-    if domain != "toon":
-        return None
-    return importlib.import_module(".toon.motion", __package__)
-
-
-def _special(own: Any, paper: Any) -> dict[str, Any]:
-    """Settings in which a domain's own training differs from the paper's and that are no matter
-    of the machine or of patience."""
-    if own is None:
-        return {}
-    free = {"iterations", "precision", "seed", "keep", "save_every", "sample_every"}
-    settings = dataclasses.asdict(own.settings())
-    return {name: value for name, value in settings.items()
-            if value != getattr(paper, name) and name not in free}
-
-
 def _prompts(file: str | None, own: Any) -> Any:
     """From a file, or the domain's own, or the paper's."""
     from .prompts import Prompts
-    if file:
-        return Prompts.read(file)
-    return own.prompts() if own else Prompts()
+    from .setup import own_prompts
+    return Prompts.read(file) if file else own_prompts(own)
 
 
 def _source(args: Any, own: Any, networks: dict[str, Any], here: Any, say: Any) -> Any:
     """The stills that --source names."""
-    from .data import FolderSource, LatentSource, SampleSource
+    from .data import FolderSource, LatentSource
+    from .setup import samples
     generator = networks["generator"]
     kind, _, path = args.source.partition(":")
     if kind == "samples" and not path:
-        return own.source(generator) if own else SampleSource(generator, args.truncation)
+        return samples(own, generator, args.truncation)
     if kind == "latents" and path:
         return LatentSource(path)
     if kind == "folder" and path:
@@ -272,27 +256,15 @@ def _motion(
 ) -> Any:
     """A fresh motion model: the domain's own choices, then what was asked for."""
     from .prepare import new_motion
-    choices = {**(own.CHOICES if own else {}), "train_frames": config.frames}
-    if args.schedule:
-        choices["schedule"] = args.schedule
-    if args.no_visual:
-        choices.update(visual=False, visual_mapper=False)
-    if args.shared_layers:
-        choices["shared_layers"] = True
+    from .setup import motion_choices
+    blind = False if args.no_visual else None
+    choices = motion_choices(own, config.frames, schedule=args.schedule, visual=blind,
+                             visual_mapper=blind, shared_layers=args.shared_layers or None)
     return new_motion(
         networks["generator"], networks["encoder_clip"] or networks["clip"], source, prompts,
         seed=config.seed,
         own_encoders=config.clip_rate > 0 or networks["encoder_clip"] is not None,
         offsets=args.offsets or ("w" if own else "raw"), **choices)
-
-
-def _no_memory(error: Exception) -> Exception:
-    """A sentence where the memory did not suffice, else the error itself."""
-    from .frames.render import is_out_of_memory
-    if not is_out_of_memory(error):
-        return error
-    return LGFAError("there is not enough memory for this training: try --render-chunk 1, "
-                     "--precision bf16 (accelerators) or a smaller --batch.")
 
 
 # ---- talking

@@ -121,6 +121,35 @@ class LatentSource:
         return f"{len(self.latents)} latents {self._hash[:16]}"
 
 
+class ImageSource:
+    """Aligned images that are in memory, with their codes."""
+
+    def __init__(
+        self,
+        images: torch.Tensor,               # [N, 3, R, R], -1..1
+        codes: torch.Tensor,                # [N, L, w_dim], of e4e
+    ) -> None:
+        if len(images) != len(codes) or not len(images):
+            raise LGFAError(f"a training needs as many codes as images and at least one, not "
+                            f"{len(codes)} for {len(images)}.")
+        self.images, self.codes = images, codes
+        self.num_layers: int = codes.shape[1]
+        self._hash = text_hash(tensor_hash(images) + tensor_hash(codes))
+
+    def draw(
+        self,
+        count: int,
+        generator: torch.Generator,
+        rows: slice = slice(None),
+    ) -> Batch:
+        """Codes [B, L, w_dim] and images [B, 3, R, R], where they lie."""
+        chosen = _choose(len(self.images), count, generator)[rows]
+        return Batch(self.codes[chosen], self.images[chosen])
+
+    def describe(self) -> str:
+        return f"{len(self.images)} images {self._hash[:16]} at {self.images.shape[-1]} px"
+
+
 class FolderSource:
     """Aligned images; their codes come from e4e once and are kept on disk.
 

@@ -20,6 +20,7 @@ class Domain:
     stills: str                             # "module:function" (generator, seeds) -> [N,L,w_dim]
     template: str                           # sentence in which its words were trained
     words: tuple[str, ...]                  # expressions that show it well
+    training: str | None = None             # module with its own ways of training (setup.py)
 
 
 DOMAINS = {
@@ -28,6 +29,7 @@ DOMAINS = {
         stills="toon.sample:still_latents",
         template="The person is {}",
         words=("smiling", "angry", "crying", "surprised", "winking", "sad"),
+        training="toon.motion",
     ),
 }
 

@@ -25,7 +25,9 @@ def new_motion(
     own_encoders: bool = True,              # False: the CLIP is lent, not copied, not trained
     offsets: str = "raw",                   # mappers' output in "raw" units of W (paper), or "w":
     #                                         through the root of W's covariance, which keeps
-    #                                         offsets among directions that the generator knows
+    #                                         offsets among directions that the generator knows:
+    #                                         W as the source's `spread` has it, if it does;
+    #                                         "all": the same, of all that random z gives
     **choices: Any,                         # further fields of MotionConfig
 ) -> MotionModel:
     """A motion model with random weights on the generator's device; the global random state is
@@ -39,8 +41,8 @@ def new_motion(
     if own_encoders:
         motion.adopt(clip)
     motion.to(generator.latent_avg.device)
-    if offsets == "w":
-        spread = getattr(source, "spread", None)
+    if offsets in ("w", "all"):
+        spread = getattr(source, "spread", None) if offsets == "w" else None
         motion.set_latent_scale(w_samples(generator) if spread is None else spread(W_SAMPLES))
     motion.calibrate(_typical_codes(motion, generator, clip, source, prompts))
     return motion

@@ -63,16 +63,25 @@ class Prompts:
         except (OSError, UnicodeDecodeError) as error:
             raise LGFAError(f"the prompt file {path} cannot be read as UTF-8 text "
                             f"({error.__class__.__name__}).") from error
-        words, templates = [], []
-        for line in map(str.strip, text.splitlines()):
-            if line.lower().startswith("template:"):
-                templates.append(line.split(":", 1)[1].strip())
-            elif line and not line.startswith("#"):
-                words.append([part.strip() for part in line.split("|") if part.strip()])
         try:
-            return cls(words, templates or ("{}",))
+            return cls.parse(text)
         except LGFAError as error:
             raise LGFAError(f"the prompt file {path} cannot be used: {error}") from error
+
+    @classmethod
+    def parse(
+        cls,
+        text: str,                          # lines, as `read` has them
+        templates: Sequence[str] = ("{}",),     # where no line gives one
+    ) -> Prompts:
+        """The same of a text that is no file."""
+        words, given = [], []
+        for line in map(str.strip, text.splitlines()):
+            if line.lower().startswith("template:"):
+                given.append(line.split(":", 1)[1].strip())
+            elif line and not line.startswith("#"):
+                words.append([part.strip() for part in line.split("|") if part.strip()])
+        return cls(words, given or templates)
 
     def sentences(self) -> list[str]:
         """Every sentence that can be drawn."""

@@ -29,12 +29,7 @@ def contact_sheet(
         raise LGFAError(f"a contact sheet needs one label for each clip, "
                         f"not {len(labels)} for {len(clips)}.")
     rows = [_row(getattr(clip, "frames", clip), columns, gap) for clip in clips]
-    font = ImageFont.load_default()
-    side = rows[0].shape[0]
-    try:
-        font = ImageFont.load_default(size=max(11, min(24, side // 9)))
-    except TypeError:                       # Pillow before 10.1 has one size only
-        pass
+    font = font_of_size(max(11, min(24, rows[0].shape[0] // 9)))
     line = sum(font.getbbox("Ag")[1::2]) + 2 if labels or title else 0
 
     width = max(row.shape[1] for row in rows) + 2 * gap
@@ -51,6 +46,14 @@ def contact_sheet(
         sheet.paste(Image.fromarray(row), (gap, y))
         y += row.shape[0] + gap
     return sheet
+
+
+def font_of_size(size: int) -> Any:
+    """Pillow's own font of about this height in pixels."""
+    try:
+        return ImageFont.load_default(size=size)
+    except TypeError:                       # Pillow before 10.1 has one size only
+        return ImageFont.load_default()
 
 
 def save_picture(path: str | Path, picture: Image.Image) -> Path:

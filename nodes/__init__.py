@@ -3,7 +3,19 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import animate, content, examples, folders, language, load, motion, photo, render, shape
+from . import (
+    animate,
+    content,
+    examples,
+    folders,
+    language,
+    load,
+    motion,
+    photo,
+    render,
+    shape,
+    train,
+)
 
 folders.register()          # ComfyUI of 2025 knows no other moment: it calls no `on_load`
 
@@ -33,6 +45,9 @@ NODE_CLASS_MAPPINGS: dict[str, type[io.ComfyNode]] = {
     "LGFA_BlendTrajectories": shape.BlendTrajectories,
     "LGFA_RenderAnimation": render.RenderAnimation,
     "LGFA_AnimateFace": animate.AnimateFace,
+    "LGFA_TrainingSource": train.TrainingSource,
+    "LGFA_LossWeights": train.LossWeights,
+    "LGFA_TrainMotionModel": train.TrainMotionModel,
 }
 
 

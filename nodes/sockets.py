@@ -21,8 +21,8 @@ Latent = io.Custom("LGFA_LATENT")               # Still
 MotionCode = io.Custom("LGFA_MOTION_CODE")      # Codes
 Trajectory = io.Custom("LGFA_TRAJECTORY")       # Path
 Alignment = io.Custom("LGFA_ALIGNMENT")         # lgfa.embed.align.Alignment
-Source = io.Custom("LGFA_SOURCE")               # train.TrainingSource
-Losses = io.Custom("LGFA_LOSSES")               # train.LossWeights
+Source = io.Custom("LGFA_SOURCE")               # training.Stills
+Losses = io.Custom("LGFA_LOSSES")               # training.Losses
 
 
 @dataclass(frozen=True)

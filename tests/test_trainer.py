@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from lgfa import augment, checkpoints, cli_train, formats
+from lgfa import augment, checkpoints, cli_train, formats, setup
 from lgfa.config import TrainConfig
 from lgfa.data import Batch, LatentSource, SampleSource
 from lgfa.errors import LGFAError
@@ -373,10 +373,10 @@ def test_command_refuses(command, arguments, sentence):
 
 
 def test_a_domain_brings_its_own_settings():
-    own = cli_train._own_training("toon")
-    special = cli_train._special(own, TrainConfig())
+    own = setup.own_training("toon")
+    special = setup.special_settings(own.settings())
     own.prompts().check_batch(TrainConfig(**special).batch)
-    assert "iterations" not in special and cli_train._special(None, TrainConfig()) == {}
+    assert "iterations" not in special and setup.special_settings(None) == {}
 
 
 def test_help_is_a_page(capsys):

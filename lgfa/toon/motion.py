@@ -33,6 +33,9 @@ CHOICES = {
 #: made this much larger after training
 GAIN = 1.5
 
+#: .. and after word_settings(), whose `w_reg` is weaker
+WORD_GAIN = 1.2
+
 #: .. and h(1), which the seed draws, is spread this much wider than in training: seeds then differ
 #: to the eye, and the faces are as clean
 SPREAD = 0.2
@@ -108,6 +111,18 @@ def settings(**changes) -> TrainConfig:
         "cont": 1.0, "lpips": 0.1, "lpips_frames": ("last",), "identity": 1.0,
         "precision": "bf16", "ema_decay": 0.98, "save_every": 100, "sample_every": 0,
         **changes,
+    })  # fmt: skip
+
+
+def word_settings(**changes) -> TrainConfig:
+    """For a few new words whose offsets go along all of W: hair, glasses, backdrop.
+
+    A word then moves little of what can vary, and few steps must suffice: weaker regularisers,
+    higher rates.
+    """
+    return settings(**{
+        "iterations": 120, "batch": 6, "mapper_rate": 5e-3, "w_reg": 4.0, "path_reg": 10.0,
+        "cont": 2.0, **changes,
     })  # fmt: skip
 
 

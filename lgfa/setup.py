@@ -1,0 +1,102 @@
+"""What trainings have in common however they are started: a domain's own ways, or the paper's.
+
+A domain may bring a module (`Domain.training`) with its own prompts, stills, settings and choices
+for the motion model. The command line and the nodes find them here.
+"""
+from __future__ import annotations
+
+import copy
+import dataclasses
+import importlib
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from .config import TrainConfig
+from .data import SampleSource
+from .domain import DOMAINS
+from .errors import LGFAError
+from .prompts import Prompts
+
+#: matters of the machine or of patience, which a domain's own settings do not decide for others
+PATIENCE = ("iterations", "precision", "seed", "keep", "save_every", "sample_every")
+
+
+def own_training(
+    domain: str | None,                     # name, or None for networks of no known domain
+) -> ModuleType | None:
+    """The module with a domain's prompts(), source(generator), settings(), word_settings(),
+    CHOICES and GAIN; None where it has none."""
+    known = DOMAINS.get(domain)
+    if known is None or known.training is None:
+        return None
+    return importlib.import_module(f".{known.training}", __package__)
+
+
+def special_settings(
+    settings: TrainConfig | None,           # a domain's own
+) -> dict[str, Any]:
+    """Those that differ from the paper's and are no matter of patience."""
+    if settings is None:
+        return {}
+    paper = TrainConfig()
+    return {name: value for name, value in dataclasses.asdict(settings).items()
+            if value != getattr(paper, name) and name not in PATIENCE}
+
+
+def own_prompts(own: ModuleType | None) -> Prompts:
+    """A domain's, or the paper's."""
+    return own.prompts() if own else Prompts()
+
+
+def samples(
+    own: ModuleType | None,
+    generator: nn.Module,
+    truncation: float,                      # of domains that have no sampler of their own
+) -> SampleSource:
+    """Stills that the generator makes up."""
+    return own.source(generator) if own else SampleSource(generator, truncation)
+
+
+def motion_choices(
+    own: ModuleType | None,
+    frames: int,                            # of a training clip
+    **given: Any,                           # what the user asked for; None = did not
+) -> dict[str, Any]:
+    """Fields of MotionConfig for a fresh model: the domain's choices, then the user's."""
+    asked = {name: value for name, value in given.items() if value is not None}
+    return {**(own.CHOICES if own else {}), "train_frames": frames, **asked}
+
+
+@torch.no_grad()
+def enlarge(
+    motion: nn.Module,                      # MotionModel, changed
+    gain: float,                            # all its offsets become this much larger
+) -> None:
+    """Strong regularisers leave the direction of the paths true and stop them short."""
+    last = motion.t_mapper.layers[-1]       # what may follow is a leaky ReLU, which keeps factors
+    last.weight.mul_(gain)
+    if last.bias is not None:
+        last.bias.mul_(gain)
+
+
+def private_copy(network: nn.Module) -> nn.Module:
+    """A copy that may learn or be moved, whatever mode the network was made in; on its device.
+
+    Tensors made in inference mode take no gradient; copies made outside of it do.
+    """
+    with torch.inference_mode(False):
+        return copy.deepcopy(network)
+
+
+def no_memory(
+    error: Exception,
+    advice: str,                            # what to do, the end of the sentence
+) -> Exception:
+    """A sentence where the memory did not suffice, else the error itself."""
+    from .frames.render import is_out_of_memory
+    if not is_out_of_memory(error):
+        return error
+    return LGFAError(f"there is not enough memory for this training: {advice}.")

@@ -1,0 +1,281 @@
+"""Training: new words for a motion model, in the graph."""
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from comfy_api.latest import io, ui
+from torch import Tensor
+
+from ..lgfa.errors import LGFAError
+from . import folders, sockets, training
+from .load import load_network
+from .memory import Network, hand_out
+
+CATEGORY = "LGFA/train"
+KINDS = ("samples", "images", "folder")
+CONT_FORMS = ("contrastive", "pairwise")            # of lgfa.config.TrainConfig
+LATENT_UNITS = ("auto", "raw", "std", "white")
+WORDS = """red-haired | with red hair
+blue-haired | with blue hair
+green-haired | with green hair
+wearing glasses | with round glasses
+at night | under a night sky
+in sunny weather | on a sunny day"""
+
+
+def _weight(name: str, default: float, tooltip: str, most: float = 1000.0) -> io.Input:
+    return io.Float.Input(name, default=default, min=0.0, max=most, step=0.01, tooltip=tooltip)
+
+
+class TrainingSource(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LGFA_TrainingSource",
+            display_name="Training Source (LGFA)",
+            category=CATEGORY,
+            description="Stills that a training animates: faces that the generator makes up, a "
+                        "batch of images, or a folder of them. No labels are needed.",
+            inputs=[
+                sockets.Generator.Input("generator", tooltip="The StyleGAN2 of the training."),
+                sockets.Encoder.Input("encoder", optional=True,
+                                      tooltip="The e4e of that generator; samples need none."),
+                io.Image.Input("images", optional=True,
+                               tooltip="Aligned faces, for the kind images."),
+                io.Float.Input("truncation", default=0.7, min=0.0, max=1.0, step=0.05,
+                               tooltip="Of samples: lower = nearer to the average face. The "
+                                       "bundled toon faces leave it out of account."),
+                io.Combo.Input("folder", options=training.input_folders(),
+                               tooltip="For the kind folder: a folder inside ComfyUI's input "
+                                       "folder, with all that lies below it. Each image is "
+                                       "encoded once and its latent kept."),
+                io.Combo.Input("kind", options=list(KINDS),
+                               tooltip="samples = made up by the generator, images = the batch "
+                                       "that is connected, folder = the folder that is chosen."),
+            ],
+            outputs=[sockets.Source.Output("source", "source", "The stills of a training.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, kind: str | None, folder: str | None) -> bool | str:
+        if kind is not None and kind not in KINDS:
+            return f"there is no kind of source {kind!r}: use {', '.join(KINDS)}."
+        if kind == "folder" and folder is not None:
+            return training.check_folder(folder)
+        return True
+
+    @classmethod
+    def fingerprint_inputs(cls, kind: str | None = None, folder: str | None = None,
+                           **others: Any) -> str:
+        return training.folder_fingerprint(folder) if kind == "folder" else str(kind)
+
+    @classmethod
+    def execute(cls, generator: Network, truncation: float, folder: str, kind: str,
+                encoder: Network | None = None, images: Tensor | None = None) -> io.NodeOutput:
+        if (wrong := cls.validate_inputs(kind, folder)) is not True:
+            raise LGFAError(wrong)
+        source = None
+        if kind != "samples" and encoder is None:
+            raise LGFAError(f"the latents of {kind} come from a face encoder: connect one, or use "
+                            f"the kind samples.")
+        if kind == "images":
+            if images is None:
+                raise LGFAError("there are no images: connect some, or use another kind.")
+            source = training.encode_images(images, encoder, generator)
+        elif kind == "folder":
+            source = training.encode_folder(folder, encoder, generator)
+        return io.NodeOutput(training.Stills(generator.name, truncation, source))
+
+
+class LossWeights(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LGFA_LossWeights",
+            display_name="Loss Weights (LGFA)",
+            category=CATEGORY,
+            description="What a training strives for. The defaults suit new words in the bundled "
+                        "toon domain; the tooltips say the paper's values.",
+            inputs=[
+                _weight("w_reg", 4.0, "Keeps frames near the still: higher = smaller and cleaner "
+                                      "motion. Paper: 1, in raw units."),
+                _weight("path_reg", 10.0, "Keeps the path smooth. Paper: 1."),
+                io.Int.Input("path_order", default=2, min=0, max=2, step=1,
+                             tooltip="Of the path's difference: 2 (paper) leaves even motion free, "
+                                     "1 charges all motion, 0 = no such term."),
+                _weight("cont", 2.0, "Agreement of the last frame with its sentence, as CLIP sees "
+                                     "it. Paper: 0.5."),
+                io.Float.Input("tau", default=0.07, min=0.001, max=10.0, step=0.001,
+                               tooltip="Temperature of the contrast: lower = sharper. Paper: "
+                                       "0.07."),
+                _weight("lpips", 0.1, "Keeps frames looking like the still; needs a perceptual "
+                                      "network. Paper: 1."),
+                _weight("identity", 1.0, "Keeps the last frame the same person; needs an identity "
+                                         "network. Paper: 0."),
+                io.Combo.Input("cont_form", options=list(CONT_FORMS),
+                               tooltip="contrastive (paper) tells the sentences of a batch apart; "
+                                       "pairwise only pulls pairs together and tends to give "
+                                       "every word the same face."),
+                io.Combo.Input("latent_units", options=list(LATENT_UNITS), default="white",
+                               tooltip="In which w_reg and path_reg measure: white = by how faces "
+                                       "of the generator differ, std = by the spread of each "
+                                       "number, raw = as they are (paper), auto = std or raw."),
+                training.network_input("perceptual", "The LPIPS trunk of the term lpips"),
+                training.network_input("identity_network",
+                                       "The face recognition of the term identity"),
+            ],
+            outputs=[sockets.Losses.Output("losses", "losses", "Weights, and the networks that "
+                                                               "they need.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, lpips: float | None, identity: float | None, perceptual: str | None,
+                        identity_network: str | None) -> bool | str:
+        for kind, weight, choice in (("perceptual", lpips, perceptual),
+                                     ("identity", identity, identity_network)):
+            if choice == training.NONE and weight:
+                name = "lpips" if kind == "perceptual" else kind
+                return (f"{name} has a weight of {weight:g}, but no network: choose one, or set "
+                        f"it to 0.")
+            if choice not in (None, training.NONE):
+                said = folders.check(choice, kind)
+                if said is not True:
+                    return said
+        return True
+
+    @classmethod
+    def fingerprint_inputs(cls, perceptual: str | None = None,
+                           identity_network: str | None = None, **others: Any) -> str:
+        return " ".join((folders.model_fingerprint(perceptual, "perceptual"),
+                         folders.model_fingerprint(identity_network, "identity")))
+
+    @classmethod
+    def execute(cls, lpips: float, identity: float, perceptual: str, identity_network: str,
+                **weights: Any) -> io.NodeOutput:
+        said = cls.validate_inputs(lpips, identity, perceptual, identity_network)
+        if said is not True:
+            raise LGFAError(said)
+        return io.NodeOutput(training.Losses(
+            {**weights, "lpips": lpips, "identity": identity},
+            load_network(perceptual, "perceptual") if lpips else None,
+            load_network(identity_network, "identity") if identity else None))
+
+
+class TrainMotionModel(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LGFA_TrainMotionModel",
+            display_name="Train Motion Model (LGFA)",
+            category=CATEGORY,
+            description="Teaches a motion model words of your own. Shows losses and samples while "
+                        "it works; cancel keeps the last step, and the same name goes on from it. "
+                        "The result lies in output/lgfa and in the dropdown of Load Motion Model.",
+            inputs=[
+                sockets.Generator.Input("generator", tooltip="The StyleGAN2 that draws; it does "
+                                                             "not learn."),
+                sockets.Clip.Input("clip", tooltip="The CLIP that judges the frames. A copy of it "
+                                                   "learns with the motion model."),
+                sockets.Source.Input("source", tooltip="The stills to animate."),
+                sockets.Losses.Input("losses", optional=True,
+                                     tooltip="What to strive for. Without it: the bundled toon "
+                                             "domain's own weights, else the paper's."),
+                sockets.Motion.Input("motion", optional=True,
+                                     tooltip="A motion model to go on from, with its own CLIP on "
+                                             "clip. Its frames and directions stay. Without it a "
+                                             "fresh one is made."),
+                io.String.Input("words", multiline=True, default=WORDS,
+                                tooltip="A word a line, its paraphrases after a |. Words must mean "
+                                        "different things, and CLIP must know them. A line that "
+                                        "begins with # is left out."),
+                io.String.Input("template", default="The person is {}",
+                                tooltip="Sentence with {} where the word goes; use the same in "
+                                        "Encode Text afterwards. {} alone if the lines are "
+                                        "sentences."),
+                io.String.Input("name", default="my_words",
+                                tooltip="Of the training and of its file in output/lgfa."),
+                io.Int.Input("iterations", default=120, min=1, max=1_000_000, step=1,
+                             tooltip="Steps in all. The paper took 2000; six toon words need "
+                                     "about 120. More of them go on with a finished training."),
+                io.Int.Input("batch", default=0, min=0, max=256, step=1,
+                             tooltip="Clips a step, each with another word. 0 = one of each word, "
+                                     "at most 16. Paper: 4."),
+                io.Int.Input("frames", default=4, min=2, max=64, step=1,
+                             tooltip="Frames of a training clip; animations may have any number. "
+                                     "Paper: 4."),
+                io.Float.Input("mapper_rate", default=0.005, min=0.0, max=1.0, step=0.0001,
+                               tooltip="Learning rate of the mappers, at the start. Paper: 0.001."),
+                io.Float.Input("motion_rate", default=0.001, min=0.0, max=1.0, step=0.0001,
+                               tooltip="Learning rate of the recurrent network. Paper: 0.001."),
+                io.Float.Input("clip_rate", default=0.00001, min=0.0, max=1.0, step=0.000001,
+                               tooltip="Learning rate of the copy of CLIP. Paper: 0.00001."),
+                io.Float.Input("rate_end", default=0.02, min=0.0, max=1.0, step=0.01,
+                               tooltip="Part of the rates that is left at the last step; 1 = "
+                                       "constant rates (paper)."),
+                io.Float.Input("gain", default=0.0, min=0.0, max=10.0, step=0.05,
+                               tooltip="Motions become this much larger when the training has "
+                                       "ended. 0 = as the domain does it (toon: 1.2, expressions "
+                                       "only 1.5), else 1."),
+                io.Int.Input("render_chunk", default=0, min=0, max=256, step=1,
+                             tooltip="Frames held in memory for the gradient; 0 = all. 1 needs "
+                                     "least memory and a third more time."),
+                io.Int.Input("save_every", default=50, min=0, max=100_000, step=1,
+                             tooltip="Steps between checkpoints, for a power cut; cancel always "
+                                     "saves. 0 = at the end."),
+                io.Int.Input("sample_every", default=30, min=0, max=100_000, step=1,
+                             tooltip="Steps between sample strips; 0 = none."),
+                io.Boolean.Input("resume", default=True,
+                                 tooltip="On: goes on with the training of this name, if there is "
+                                         "one. Off: refuses a name that is taken."),
+                io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True,
+                             tooltip="Of first weights, stills and words. A training that goes on "
+                                     "keeps its own."),
+                io.Combo.Input("offsets", options=list(training.OFFSETS),
+                               tooltip="What motions may change: the whole picture (hair, glasses, "
+                                       "backdrop ..); expressions only (bundled toon domain; "
+                                       "elsewhere as before); raw = any numbers, as in the "
+                                       "paper."),
+                io.Combo.Input("precision", options=list(training.PRECISIONS),
+                               tooltip="Of the networks that do not learn: full, or half where "
+                                       "ComfyUI says that the device can."),
+            ],
+            outputs=[
+                sockets.Motion.Output("trained", "motion", "The trained motion model."),
+                sockets.Clip.Output("trained_clip", "clip", "Its CLIP, for Encode Text."),
+                io.Image.Output("report", "report", "The losses and the last sample strips."),
+            ],
+            is_output_node=True,
+            is_experimental=True,
+        )
+
+    @classmethod
+    def validate_inputs(cls, words: str | None, template: str | None, batch: int | None,
+                        name: str | None) -> bool | str:
+        try:
+            if name is not None:
+                training.check_name(name)
+            if None not in (words, template, batch):
+                training.parse_words(words, template, batch)
+        except LGFAError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def execute(cls, generator: Network, clip: Network, source: training.Stills,
+                losses: training.Losses | None = None, motion: Network | None = None,
+                **options: Any) -> io.NodeOutput:
+        motion, clip, picture = training.train(
+            generator, clip, source, losses, motion, training.Options(**options))
+        report = hand_out(_image(picture))
+        return io.NodeOutput(motion, clip, report, ui=ui.PreviewImage(report, cls=cls))
+
+
+def _image(picture: Any) -> Tensor:
+    """PIL -> IMAGE [1, H, W, 3], 0..1."""
+    import numpy as np
+
+    return torch.from_numpy(np.asarray(picture.convert("RGB"), dtype=np.float32) / 255)[None]
+
+
+NODES: list[Any] = [TrainingSource, LossWeights, TrainMotionModel]

@@ -1,0 +1,401 @@
+"""What the training nodes do between ComfyUI and lgfa's trainer."""
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+import os
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import comfy.model_management as management
+import comfy.utils
+import folder_paths
+import torch
+from comfy_api.latest import io
+from torch import Tensor, nn
+
+from ..lgfa.errors import LGFAError
+from . import folders
+from .load import load_motion, load_network
+from .memory import Network, ready, stop_if_interrupted, warnings_to_log
+
+RUNS = "lgfa_training"                      # folder in output: checkpoints, logs, strips
+CACHE = "cache"                             # .. of encoded images, in RUNS
+NONE = "none"
+EVERYTHING = "(the input folder)"
+OFFSETS = {"whole picture": "all", "expressions only": "w", "raw": "raw"}
+PRECISIONS = ("full", "half")
+MOST_AT_ONCE = 16                           # clips of a batch that nobody gave a size
+CHUNK = 4                                   # images encoded at once
+PREVIEW = 512                               # px of a preview's longer side
+REDRAW = 0.7                                # seconds between previews
+NO_MEMORY = "set render_chunk to 1, or batch to a smaller number"
+
+
+@dataclass(frozen=True)
+class Stills:
+    """What TrainingSource puts on its socket."""
+
+    generator: str                          # Network.name of the generator that they belong to
+    truncation: float                       # of samples
+    source: Any = None                      # lgfa.data source; None = samples
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What LossWeights puts on its socket."""
+
+    weights: dict[str, Any]                 # fields of TrainConfig
+    perceptual: Network | None = None
+    identity: Network | None = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """Widgets of TrainMotionModel; their tooltips say what they mean."""
+
+    words: str
+    template: str
+    name: str
+    iterations: int
+    batch: int
+    frames: int
+    mapper_rate: float
+    motion_rate: float
+    clip_rate: float
+    rate_end: float
+    gain: float
+    render_chunk: int
+    save_every: int
+    sample_every: int
+    resume: bool
+    seed: int
+    offsets: str
+    precision: str
+
+
+# ---- stills
+
+def input_folders() -> list[str]:
+    """Folders inside ComfyUI's input folder, and that one itself."""
+    root, found = folder_paths.get_input_directory(), []
+    for place, names, _ in os.walk(root):
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        found += [os.path.relpath(os.path.join(place, name), root) for name in names]
+    return [EVERYTHING, *sorted(found)]
+
+
+def check_folder(choice: str) -> bool | str:
+    """True, or what is wrong with a choice of input_folders."""
+    if choice in input_folders():
+        return True
+    return (f"there is no folder {choice!r} in ComfyUI's input folder: make it there, put aligned "
+            f"images into it, and choose it.")
+
+
+def _folder(choice: str) -> Path:
+    root = Path(folder_paths.get_input_directory())
+    return root if choice == EVERYTHING else root / choice
+
+
+def folder_fingerprint(choice: str | None) -> str:
+    """Changes when an image of the folder does."""
+    digest = hashlib.sha256()
+    if choice is not None and check_folder(choice) is True:
+        for path in sorted(path for path in _folder(choice).rglob("*") if path.is_file()):
+            digest.update(f"{path} {folders.fingerprint(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def encode_images(images: Tensor, encoder: Network, generator: Network) -> Any:
+    """IMAGE [B, H, W, 3] -> a source of these stills."""
+    from ..lgfa.data import ImageSource
+    from ..lgfa.images import square
+
+    find, progress, codes = ready(encoder)[0], comfy.utils.ProgressBar(len(images)), []
+    # What a training takes must not have been made in inference mode.
+    with torch.inference_mode(False), torch.no_grad():
+        x = images.clone()[..., :3].float().permute(0, 3, 1, 2).cpu() * 2 - 1
+        for part in square(x, find.config.input_size).split(CHUNK):
+            stop_if_interrupted()
+            codes.append(find(part.to(encoder.device)).float().cpu())
+            progress.update(len(part))
+        return ImageSource(square(x, generator.config.resolution).clone(), torch.cat(codes))
+
+
+def encode_folder(choice: str, encoder: Network, generator: Network) -> Any:
+    """The images of a folder, their codes kept on the disk -> a source of these stills."""
+    from ..lgfa.data import FolderSource
+
+    bar: list[Any] = []
+
+    def progress(done: int, total: int) -> None:
+        stop_if_interrupted()
+        bar[:] = bar or [comfy.utils.ProgressBar(total)]
+        bar[0].update_absolute(done, total)
+
+    find, cache = ready(encoder)[0], Path(_confined(RUNS, CACHE))
+    with torch.inference_mode(False), torch.no_grad():
+        return FolderSource(_folder(choice), find, generator.config.resolution, cache,
+                            lambda said: logging.warning("LGFA: %s", said), progress)
+
+
+# ---- what the widgets say
+
+def network_input(name: str, what: str) -> io.Combo.Input:
+    """A dropdown of networks for a loss; LossWeights' inputs."""
+    kind = {"identity_network": "identity"}.get(name, name)
+    bundled = folders.bundled(kind)
+    files = [one for one in folders.choices(kind) if one not in bundled]
+    return io.Combo.Input(name, options=[*bundled, NONE, *files],
+                          tooltip=f"{what}: bundled, or a file of models/lgfa.")
+
+
+def parse_words(words: str, template: str, batch: int) -> tuple[Any, int]:
+    """Prompts and the size of a batch."""
+    from ..lgfa.prompts import Prompts
+
+    prompts = Prompts.parse(words, (template,))
+    batch = batch or min(len(prompts.words), MOST_AT_ONCE)
+    prompts.check_batch(batch)
+    return prompts, batch
+
+
+def check_name(name: str) -> str:
+    """The name, if a file may have it."""
+    if not re.fullmatch(r"[^\W_][\w .-]{0,62}[\w-]|[^\W_]", name):
+        raise LGFAError(f"the name {name!r} is not usable: use up to 64 letters, digits, spaces, "
+                        f"points, - and _, and begin with a letter or a digit.")
+    if name.casefold() == CACHE:
+        raise LGFAError(f"the name {name!r} is taken by the folder of encoded images: use "
+                        f"another one.")
+    return name
+
+
+def _confined(folder: str, name: str) -> str:
+    """The path of a file in a folder of the output folder, and in no other."""
+    place, file, *_ = folder_paths.get_save_image_path(
+        os.path.join(folder, name), folder_paths.get_output_directory())
+    return os.path.join(place, file)
+
+
+def _result_file(name: str) -> Path:
+    """Where the trained model will lie; refuses a name under which loaders find another file."""
+    file = name + folders.SUFFIX
+    path = Path(_confined(folders.KEY, file))
+    for other in folder_paths.get_folder_paths(folders.KEY):
+        found = Path(other) / file
+        if found.is_file() and found.resolve() != path.resolve():
+            raise LGFAError(f"there is a model {file} in {other} already: use another name.")
+    return path
+
+
+# ---- the training
+
+def train(
+    generator: Network,
+    clip: Network,
+    stills: Stills,
+    losses: Losses | None,
+    motion: Network | None,                 # to go on from
+    options: Options,
+) -> tuple[Network, Network, Any]:
+    """The trained motion model, its CLIP, and the picture of its losses (PIL).
+
+    Raises ComfyUI's exception when the user cancels; the checkpoint is written before.
+    """
+    from ..lgfa.setup import no_memory
+
+    prompts, batch = parse_words(options.words, options.template, options.batch)
+    result = _result_file(check_name(options.name))
+    out = Path(_confined(RUNS, options.name))
+    if stills.source is None and stills.generator != generator.name:
+        raise LGFAError(f"the source gives stills of {stills.generator}, the training has "
+                        f"{generator.name}: connect the same generator to both.")
+    try:
+        with torch.inference_mode(False), warnings_to_log():
+            trainer, gain = _trainer(generator, clip, stills, losses, motion, options, prompts,
+                                     batch, out)
+            ended = trainer.run(options.resume)
+            if ended.stopped:
+                _cancelled(options.name, ended)
+            _publish(ended.network, result, gain, options, prompts)
+    except (RuntimeError, MemoryError) as error:
+        raise no_memory(error, NO_MEMORY) from error
+    trained, its_clip = load_motion(result.name)
+    return trained, its_clip, _picture(out, options)
+
+
+def _trainer(generator: Network, clip: Network, stills: Stills, losses: Losses | None,
+             motion: Network | None, options: Options, prompts: Any, batch: int,
+             out: Path) -> tuple[Any, float]:
+    """The trainer with networks of its own, and the gain that its result will get."""
+    from ..lgfa import setup
+    from ..lgfa.frames.film import working_bytes
+    from ..lgfa.ranks import Ranks
+    from ..lgfa.trainer import Trainer
+
+    own = setup.own_training(generator.domain)
+    config = _config(own, losses, options, batch, _seed(out, options))
+    losses = losses or _own_losses(generator, own, config)
+    device = management.get_torch_device()
+    management.free_memory(8 * working_bytes(generator.config, 2 * batch), device)
+
+    # Sockets are shared: what learns, and what is moved or frozen for it, are copies.
+    copies = {name: None if one is None else setup.private_copy(one.patcher.model).to(device)
+              for name, one in (("generator", generator), ("clip", clip),
+                                ("perceptual", losses.perceptual), ("identity", losses.identity))}
+    source = stills.source or setup.samples(own, copies["generator"], stills.truncation)
+    if motion is None:
+        learner = _fresh(own, copies, source, prompts, config, stills, options)
+    else:
+        learner = _going_on(motion, clip, copies["clip"]).to(device)
+        config = dataclasses.replace(config, frames=learner.config.train_frames)
+    gain = options.gain or _own_gain(own if motion is None else None, options)
+    trainer = Trainer(
+        config, learner, copies["generator"], source, prompts, copies["clip"],
+        copies["perceptual"], copies["identity"], out, Ranks(device=device),
+        _reporter(out, options), management.processing_interrupted,
+        lambda said: logging.info("LGFA: %s", said))
+    return trainer, gain
+
+
+def _config(own: Any, losses: Losses | None, options: Options, batch: int, seed: int) -> Any:
+    """Settings: the domain's own or the paper's, then the losses', then the widgets'."""
+    from ..lgfa.config import TrainConfig
+
+    if options.offsets not in OFFSETS or options.precision not in PRECISIONS:
+        raise LGFAError(f"there is no choice {options.offsets!r} of offsets or "
+                        f"{options.precision!r} of precision: choose again.")
+    wide = OFFSETS[options.offsets] == "all"
+    base = TrainConfig() if own is None else own.word_settings() if wide else own.settings()
+    widgets = {name: getattr(options, name) for name in (
+        "iterations", "frames", "mapper_rate", "motion_rate", "clip_rate", "rate_end",
+        "render_chunk", "save_every", "sample_every")}
+    return dataclasses.replace(
+        base, **(losses.weights if losses else {}), **widgets, batch=batch, seed=seed,
+        precision=_precision(options.precision), sample_rows=6, sample_frames=6)
+
+
+def _own_gain(own: Any, options: Options) -> float:
+    """What a domain does to fresh models after training."""
+    if own is None:
+        return 1.0
+    return own.WORD_GAIN if OFFSETS[options.offsets] == "all" else own.GAIN
+
+
+def _precision(choice: str) -> str:
+    """Of the frozen networks: what ComfyUI holds the device to be able to."""
+    device = management.get_torch_device()
+    if choice == "half" and management.should_use_bf16(device, prioritize_performance=False):
+        return "bf16"
+    if choice == "half" and management.should_use_fp16(device, prioritize_performance=False):
+        return "fp16"
+    return "fp32"
+
+
+def _seed(out: Path, options: Options) -> int:
+    """A training that goes on keeps its seed, which its checkpoint's random state has outgrown:
+    ComfyUI draws another one for every run unless it is told not to."""
+    from ..lgfa import checkpoints
+
+    found = checkpoints.read_latest(out / "checkpoints")
+    if found is None:
+        return options.seed % 2**63
+    if not options.resume:
+        raise LGFAError(f"there is a training {options.name!r} already, at step "
+                        f"{found[1]['step']}: switch resume on to go on with it, or use another "
+                        f"name.")
+    return found[1]["settings"]["train"]["seed"]
+
+
+def _own_losses(generator: Network, own: Any, config: Any) -> Losses:
+    """The networks that a domain's own settings need, from the domain."""
+    if own is None:
+        if config.lpips:
+            raise LGFAError("this generator belongs to no bundled domain: connect Loss Weights, "
+                            "with a perceptual network or with lpips at 0.")
+        return Losses({})
+    name = generator.domain + folders.BUNDLED
+    return Losses({}, load_network(name, "perceptual"), load_network(name, "identity"))
+
+
+def _fresh(own: Any, copies: dict[str, Any], source: Any, prompts: Any, config: Any,
+           stills: Stills, options: Options) -> nn.Module:
+    """A motion model with random weights."""
+    from ..lgfa.prepare import new_motion
+    from ..lgfa.setup import motion_choices
+
+    # Paper: with made-up stills nothing looks at the picture.
+    blind = False if stills.source is None else None
+    return new_motion(
+        copies["generator"], copies["clip"], source, prompts, config.seed,
+        offsets=OFFSETS[options.offsets],
+        **motion_choices(own, config.frames, visual=blind, visual_mapper=blind))
+
+
+def _going_on(motion: Network, clip: Network, judge: nn.Module) -> nn.Module:
+    """A copy of a trained model, with its encoders in place again."""
+    from ..lgfa.setup import private_copy
+
+    learner = private_copy(motion.patcher.model).requires_grad_(True)
+    if learner.encoder is None:
+        if motion.clip is not None and motion.clip != clip.name:
+            raise LGFAError(f"the motion model {motion.name} understands only its own CLIP, but "
+                            f"clip is {clip.name}: connect the CLIP that was loaded with it.")
+        learner.adopt(judge)
+    return learner
+
+
+def _cancelled(name: str, ended: Any) -> None:
+    """Says what is kept and leaves."""
+    logging.warning("LGFA: the training %r is cancelled at step %d. Run it again with resume on "
+                    "to go on from %s.", name, ended.step, ended.checkpoint)
+    stop_if_interrupted()
+    raise management.InterruptProcessingException()
+
+
+def _publish(network: Path, result: Path, gain: float, options: Options, prompts: Any) -> None:
+    """Writes the trained model where the loaders list it, whole or not at all."""
+    from ..lgfa import formats
+    from ..lgfa.setup import enlarge
+
+    motion = formats.load(network, "motion")
+    enlarge(motion, gain)
+    formats.save(result, motion, {"name": options.name, "gain": gain,
+                                  "sentences": prompts.sentences()})
+
+
+# ---- what is seen of it
+
+def _reporter(out: Path, options: Options) -> Callable[[Any], None]:
+    """Moves the progress bar and shows losses and samples below it."""
+    bar, last = comfy.utils.ProgressBar(options.iterations), [0.0]
+
+    def report(progress: Any) -> None:
+        now, preview = time.monotonic(), None
+        if progress.sheet or progress.step == progress.iterations or now - last[0] > REDRAW:
+            last[0] = now
+            preview = ("JPEG", _picture(out, options), PREVIEW)
+        bar.update_absolute(progress.step, progress.iterations, preview)
+    return report
+
+
+def _picture(out: Path, options: Options) -> Any:
+    """Losses so far above the newest sample strips (PIL)."""
+    from PIL import Image
+
+    from ..lgfa.checkpoints import read_log
+    from ..lgfa.curves import draw_losses, with_strips
+
+    curves = draw_losses(read_log(out / "log.jsonl"), options.iterations, title=options.name)
+    sheets = sorted((out / "samples").glob("step-*.png"))
+    if not sheets:
+        return curves
+    with Image.open(sheets[-1]) as sheet:
+        return with_strips(curves, sheet)
