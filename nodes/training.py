@@ -257,10 +257,11 @@ def _trainer(generator: Network, clip: Network, stills: Stills, losses: Losses |
         learner = _going_on(motion, clip, copies["clip"]).to(device)
         config = dataclasses.replace(config, frames=learner.config.train_frames)
     gain = options.gain or _own_gain(own if motion is None else None, options)
+    report, should_stop = _reporter(out, options)
     trainer = Trainer(
         config, learner, copies["generator"], source, prompts, copies["clip"],
         copies["perceptual"], copies["identity"], out, Ranks(device=device),
-        _reporter(out, options), management.processing_interrupted,
+        report, should_stop,
         lambda said: logging.info("LGFA: %s", said))
     return trainer, gain
 
@@ -373,17 +374,25 @@ def _publish(network: Path, result: Path, gain: float, options: Options, prompts
 
 # ---- what is seen of it
 
-def _reporter(out: Path, options: Options) -> Callable[[Any], None]:
-    """Moves the progress bar and shows losses and samples below it."""
-    bar, last = comfy.utils.ProgressBar(options.iterations), [0.0]
+def _reporter(out: Path, options: Options) -> tuple[Callable[[Any], None], Callable[[], bool]]:
+    """Moves the progress bar and shows losses and samples below it; and whether to stop.
+
+    ComfyUI's bar raises, and forgets the cancel, when it is told of progress after one: that must
+    wait until the trainer has saved its last step.
+    """
+    bar, last, cancelled = comfy.utils.ProgressBar(options.iterations), [0.0], []
 
     def report(progress: Any) -> None:
         now, preview = time.monotonic(), None
         if progress.sheet or progress.step == progress.iterations or now - last[0] > REDRAW:
             last[0] = now
             preview = ("JPEG", _picture(out, options), PREVIEW)
-        bar.update_absolute(progress.step, progress.iterations, preview)
-    return report
+        try:
+            bar.update_absolute(progress.step, progress.iterations, preview)
+        except management.InterruptProcessingException:
+            cancelled.append(progress.step)
+
+    return report, lambda: bool(cancelled) or management.processing_interrupted()
 
 
 def _picture(out: Path, options: Options) -> Any:

@@ -247,6 +247,55 @@ face, so choose models of real faces too.
     sheet.note(REAL, 180, first.below, title="Real faces")
 
 
+def train(sheet: Sheet) -> None:
+    """6: new words for a motion model, and the model used at once."""
+    generator = sheet.node("LGFA_LoadGenerator", 0, 0, model=TOON)
+    clip = sheet.node("LGFA_LoadCLIP", 0, generator.below, model=TOON,
+                      title="Load CLIP: judges the frames")
+    source = sheet.node("LGFA_TrainingSource", 0, clip.below, generator=generator[0],
+                        kind="samples")
+    losses = sheet.node("LGFA_LossWeights", 0, source.below)
+    sheet.group("1  What it learns from", [generator, clip, source, losses], "green")
+
+    trained = sheet.node("LGFA_TrainMotionModel", COLUMN[1], 0, 420, 1000,
+                         generator=generator[0], clip=clip[0], source=source[0],
+                         losses=losses[0], name="my_words")
+    sheet.group("2  Train", [trained], "red")
+    x = trained.right + 60
+
+    face = sheet.node("LGFA_SampleFace", x, 0, generator=generator[0], seed=47)
+    text = sheet.node("LGFA_EncodeText", x, face.below, clip=trained["clip"], text="blue-haired")
+    path = sheet.node("LGFA_ChainExpressions", x, text.below, motion=trained["motion"],
+                      text=text[0], latent=face["latent"], frames=16, strength=0.9, hold=3)
+    sheet.group("3  Use it at once", [face, text, path])
+    frames = sheet.node("LGFA_RenderAnimation", x + 380, 0, generator=generator[0],
+                        trajectory=path[0])
+    shown = sheet.node("PreviewImage", x + 380, frames.below, 320, 360, images=frames["images"],
+                       title="All frames")
+    video = sheet.node("SaveVideo", x + 760, 0, 400, 502, video=frames["video"],
+                       filename_prefix="video/lgfa_new_words")
+    sheet.group("4  Frames", [frames, shown, video], "green")
+    first = sheet.note("""
+## Words that the toon model never learned
+Press **Run**: a fresh motion model learns six words, from faces that the generator makes up itself.
+It takes some minutes on a CPU, and shows losses and samples while it works. Then a face becomes
+blue-haired, with the model just trained.
+
+- **words**: a word a line, with paraphrases. They must mean different things, and CLIP must know
+  them.
+- **Cancel** keeps the last step; Run goes on from there, and a finished training is not repeated.
+- The result is `ComfyUI/output/lgfa/my_words.safetensors`, from now on in the dropdown of *Load
+  Motion Model* (press R to refresh) and of *Animate Face*.
+- Another training needs another **name**.
+""", 300)
+    sheet.note("""
+The same with your StyleGAN2 and an OpenAI CLIP (`.safetensors` in `ComfyUI/models/lgfa`): choose
+them in the loaders, in *Loss Weights* the perceptual network; set *identity* to 0 if you have no
+face recognition, and *latent_units* to *auto*. About 2000 iterations, on a GPU. Aligned photographs
+instead of samples: *Training Source*, kind *folder* or *images*, with a face encoder.
+""", 170, first.below, title="Real faces")
+
+
 def beside_other_tools(sheet: Sheet) -> None:
     """7: stored latents, blended and joined motion, and ComfyUI's own nodes."""
     stored = sheet.node("LGFA_LoadLatents", 0, 0, file="toon_face (bundled)")
@@ -307,6 +356,7 @@ SHEETS: dict[str, tuple[str, Callable[[Sheet], None]]] = {
     "chain": ("3_chain_two_expressions", chain),
     "timeline": ("4_timeline_and_loop", timeline),
     "photo": ("5_photo_in_photo_out", photo),
+    "train": ("6_train_new_words", train),
     "beside_other_tools": ("7_beside_other_tools", beside_other_tools),
 }
 
