@@ -21,7 +21,7 @@ Latent = io.Custom("LGFA_LATENT")               # Still
 MotionCode = io.Custom("LGFA_MOTION_CODE")      # Codes
 Trajectory = io.Custom("LGFA_TRAJECTORY")       # Path
 Alignment = io.Custom("LGFA_ALIGNMENT")         # lgfa.embed.align.Alignment
-Source = io.Custom("LGFA_SOURCE")               # training.Stills
+Source = io.Custom("LGFA_SOURCE")               # stills.Stills
 Losses = io.Custom("LGFA_LOSSES")               # training.Losses
 
 

@@ -8,7 +8,7 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..lgfa.errors import LGFAError
-from . import folders, sockets, training
+from . import folders, sockets, stills, training
 from .load import load_network
 from .memory import Network, hand_out
 
@@ -46,7 +46,7 @@ class TrainingSource(io.ComfyNode):
                 io.Float.Input("truncation", default=0.7, min=0.0, max=1.0, step=0.05,
                                tooltip="Of samples: lower = nearer to the average face. The "
                                        "bundled toon faces leave it out of account."),
-                io.Combo.Input("folder", options=training.input_folders(),
+                io.Combo.Input("folder", options=stills.input_folders(),
                                tooltip="For the kind folder: a folder inside ComfyUI's input "
                                        "folder, with all that lies below it. Each image is "
                                        "encoded once and its latent kept."),
@@ -62,13 +62,13 @@ class TrainingSource(io.ComfyNode):
         if kind is not None and kind not in KINDS:
             return f"there is no kind of source {kind!r}: use {', '.join(KINDS)}."
         if kind == "folder" and folder is not None:
-            return training.check_folder(folder)
+            return stills.check_folder(folder)
         return True
 
     @classmethod
     def fingerprint_inputs(cls, kind: str | None = None, folder: str | None = None,
                            **others: Any) -> str:
-        return training.folder_fingerprint(folder) if kind == "folder" else str(kind)
+        return stills.folder_fingerprint(folder) if kind == "folder" else str(kind)
 
     @classmethod
     def execute(cls, generator: Network, truncation: float, folder: str, kind: str,
@@ -82,10 +82,10 @@ class TrainingSource(io.ComfyNode):
         if kind == "images":
             if images is None:
                 raise LGFAError("there are no images: connect some, or use another kind.")
-            source = training.encode_images(images, encoder, generator)
+            source = stills.encode_images(images, encoder, generator)
         elif kind == "folder":
-            source = training.encode_folder(folder, encoder, generator)
-        return io.NodeOutput(training.Stills(generator.name, truncation, source))
+            source = stills.encode_folder(folder, encoder, generator)
+        return io.NodeOutput(stills.Stills(generator.name, truncation, source))
 
 
 class LossWeights(io.ComfyNode):
@@ -262,7 +262,7 @@ class TrainMotionModel(io.ComfyNode):
         return True
 
     @classmethod
-    def execute(cls, generator: Network, clip: Network, source: training.Stills,
+    def execute(cls, generator: Network, clip: Network, source: stills.Stills,
                 losses: training.Losses | None = None, motion: Network | None = None,
                 **options: Any) -> io.NodeOutput:
         motion, clip, picture = training.train(

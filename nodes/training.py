@@ -2,9 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import logging
-import os
 import re
 import time
 from collections.abc import Callable
@@ -17,33 +15,21 @@ import comfy.utils
 import folder_paths
 import torch
 from comfy_api.latest import io
-from torch import Tensor, nn
+from torch import nn
 
 from ..lgfa.errors import LGFAError
 from . import folders
 from .load import load_motion, load_network
-from .memory import Network, ready, stop_if_interrupted, warnings_to_log
+from .memory import Network, stop_if_interrupted, warnings_to_log
+from .stills import CACHE, RUNS, Stills, confined
 
-RUNS = "lgfa_training"                      # folder in output: checkpoints, logs, strips
-CACHE = "cache"                             # .. of encoded images, in RUNS
 NONE = "none"
-EVERYTHING = "(the input folder)"
 OFFSETS = {"whole picture": "all", "expressions only": "w", "raw": "raw"}
 PRECISIONS = ("full", "half")
 MOST_AT_ONCE = 16                           # clips of a batch that nobody gave a size
-CHUNK = 4                                   # images encoded at once
 PREVIEW = 512                               # px of a preview's longer side
 REDRAW = 0.7                                # seconds between previews
 NO_MEMORY = "set render_chunk to 1, or batch to a smaller number"
-
-
-@dataclass(frozen=True)
-class Stills:
-    """What TrainingSource puts on its socket."""
-
-    generator: str                          # Network.name of the generator that they belong to
-    truncation: float                       # of samples
-    source: Any = None                      # lgfa.data source; None = samples
 
 
 @dataclass(frozen=True)
@@ -79,72 +65,6 @@ class Options:
     precision: str
 
 
-# ---- stills
-
-def input_folders() -> list[str]:
-    """Folders inside ComfyUI's input folder, and that one itself."""
-    root, found = folder_paths.get_input_directory(), []
-    for place, names, _ in os.walk(root):
-        names[:] = sorted(name for name in names if not name.startswith("."))
-        found += [os.path.relpath(os.path.join(place, name), root) for name in names]
-    return [EVERYTHING, *sorted(found)]
-
-
-def check_folder(choice: str) -> bool | str:
-    """True, or what is wrong with a choice of input_folders."""
-    if choice in input_folders():
-        return True
-    return (f"there is no folder {choice!r} in ComfyUI's input folder: make it there, put aligned "
-            f"images into it, and choose it.")
-
-
-def _folder(choice: str) -> Path:
-    root = Path(folder_paths.get_input_directory())
-    return root if choice == EVERYTHING else root / choice
-
-
-def folder_fingerprint(choice: str | None) -> str:
-    """Changes when an image of the folder does."""
-    digest = hashlib.sha256()
-    if choice is not None and check_folder(choice) is True:
-        for path in sorted(path for path in _folder(choice).rglob("*") if path.is_file()):
-            digest.update(f"{path} {folders.fingerprint(path)}\n".encode())
-    return digest.hexdigest()
-
-
-def encode_images(images: Tensor, encoder: Network, generator: Network) -> Any:
-    """IMAGE [B, H, W, 3] -> a source of these stills."""
-    from ..lgfa.data import ImageSource
-    from ..lgfa.images import square
-
-    find, progress, codes = ready(encoder)[0], comfy.utils.ProgressBar(len(images)), []
-    # What a training takes must not have been made in inference mode.
-    with torch.inference_mode(False), torch.no_grad():
-        x = images.clone()[..., :3].float().permute(0, 3, 1, 2).cpu() * 2 - 1
-        for part in square(x, find.config.input_size).split(CHUNK):
-            stop_if_interrupted()
-            codes.append(find(part.to(encoder.device)).float().cpu())
-            progress.update(len(part))
-        return ImageSource(square(x, generator.config.resolution).clone(), torch.cat(codes))
-
-
-def encode_folder(choice: str, encoder: Network, generator: Network) -> Any:
-    """The images of a folder, their codes kept on the disk -> a source of these stills."""
-    from ..lgfa.data import FolderSource
-
-    bar: list[Any] = []
-
-    def progress(done: int, total: int) -> None:
-        stop_if_interrupted()
-        bar[:] = bar or [comfy.utils.ProgressBar(total)]
-        bar[0].update_absolute(done, total)
-
-    find, cache = ready(encoder)[0], Path(_confined(RUNS, CACHE))
-    with torch.inference_mode(False), torch.no_grad():
-        return FolderSource(_folder(choice), find, generator.config.resolution, cache,
-                            lambda said: logging.warning("LGFA: %s", said), progress)
-
-
 # ---- what the widgets say
 
 def network_input(name: str, what: str) -> io.Combo.Input:
@@ -177,17 +97,10 @@ def check_name(name: str) -> str:
     return name
 
 
-def _confined(folder: str, name: str) -> str:
-    """The path of a file in a folder of the output folder, and in no other."""
-    place, file, *_ = folder_paths.get_save_image_path(
-        os.path.join(folder, name), folder_paths.get_output_directory())
-    return os.path.join(place, file)
-
-
 def _result_file(name: str) -> Path:
     """Where the trained model will lie; refuses a name under which loaders find another file."""
     file = name + folders.SUFFIX
-    path = Path(_confined(folders.KEY, file))
+    path = Path(confined(folders.KEY, file))
     for other in folder_paths.get_folder_paths(folders.KEY):
         found = Path(other) / file
         if found.is_file() and found.resolve() != path.resolve():
@@ -213,7 +126,7 @@ def train(
 
     prompts, batch = parse_words(options.words, options.template, options.batch)
     result = _result_file(check_name(options.name))
-    out = Path(_confined(RUNS, options.name))
+    out = Path(confined(RUNS, options.name))
     if stills.source is None and stills.generator != generator.name:
         raise LGFAError(f"the source gives stills of {stills.generator}, the training has "
                         f"{generator.name}: connect the same generator to both.")
