@@ -7,6 +7,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -116,13 +117,15 @@ def test_run_is_pressed(stem: str, page: Browser, server: Server, pictures: Path
     path = next(p for p in WORKFLOWS if p.stem.startswith(stem))
     page.load(json.loads(path.read_text(encoding="utf-8")))
     show_all(page)              # what lies outside the window is not shown
-    before = len(Client(server.url).json("/history"))
+    client = Client(server.url)
+    before = client.json("/history")
     page.js(f"document.querySelector('{RUN}').click()")
     saver = "app.graph.nodes.find(n => n.type === 'SaveVideo').id"
     page.until(f"Object.keys(app.nodeOutputs[{saver}] || {{}}).length", 120)
-    history = Client(server.url).json("/history")
-    assert len(history) == before + 1
-    assert list(history.values())[-1]["status"]["status_str"] == "success"
+    deadline = time.monotonic() + 60
+    while not (new := set(client.json("/history")) - set(before)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert len(new) == 1 and client.history(new.pop()).status == "success"
     page.until("[...document.querySelectorAll('video')].some(v => v.videoWidth > 0)", 30)
     show_all(page)
     page.picture(pictures / f"{path.stem}_run.jpg")

@@ -51,17 +51,17 @@ def test_killed_half_way_and_resumed(server: Server, client: Client, tmp_path: P
                              stderr=subprocess.STDOUT, text=True)
     try:
         deadline = time.monotonic() + 120
-        while len(list((tmp_path / "out").glob("*.mp4"))) < 4 and time.monotonic() < deadline:
+        while len(list((tmp_path / "out").glob("row*.mp4"))) < 4 and time.monotonic() < deadline:
             time.sleep(0.05)
     finally:
         first.kill()
         first.wait()
-    finished = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "out").glob("*.mp4")}
+    finished = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "out").glob("row*.mp4")}
     assert 4 <= len(finished) < 16, first.stdout.read()
 
     second = run(*arguments)
     assert second.returncode == 0, second.stdout + second.stderr
-    files = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "out").glob("*.mp4")}
+    files = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "out").glob("row*.mp4")}
     assert sorted(files) == [f"row{k:02}.mp4" for k in range(16)]
     kept = [name for name, at in finished.items() if files[name] == at]
     assert len(kept) >= len(finished) - 1       # one may have been written when the kill came
