@@ -38,10 +38,13 @@ def check_motion(
         raise LGFAError("a loop moves all the time: use ping-pong to hold an expression.")
 
     # Every expression needs a step that leads to it and its rest.
-    least = 2 * parts * (hold + 1) - hold if ping_pong else parts * (hold + 1) + 1
-    if hold and 1 < frames < least:
-        raise LGFAError(f"{frames} frames are too few to hold {parts} expression"
-                        f"{'s' * (parts > 1)} for {hold} frames: ask for at least {least}.")
+    least = parts * (hold + 1) + 1
+    if loop or ping_pong:
+        least = 2 * (least - 1) - hold
+    if 1 < frames < least:
+        what = f"to hold {parts} expression" if hold else f"for {parts} expression"
+        raise LGFAError(f"{frames} frames are too few {what}{'s' * (parts > 1)}"
+                        f"{f' for {hold} frames' if hold else ''}: ask for at least {least}.")
 
 
 def one_way(frames: int, hold: int, loop: bool, ping_pong: bool) -> int:

@@ -68,6 +68,11 @@ class AnimateFace(io.ComfyNode):
         return said if said is not True else folders.check(motion_model, "motion")
 
     @classmethod
+    def fingerprint_inputs(cls, motion_model: str | None = None, **others: Any) -> str:
+        """Of the file: the stages look at it again, but only if this node runs."""
+        return folders.model_fingerprint(motion_model, "motion")
+
+    @classmethod
     def execute(cls, text: str, frames: int, strength: float, fps: float, truncation: float,
                 face_seed: int, seed: int, easing: str, motion_model: str,
                 image: Any = None) -> io.NodeOutput:

@@ -108,6 +108,9 @@ def test_fingerprint_follows_the_file(run, tiny_models):
     assert before == loader.fingerprint_inputs("tiny/changing.safetensors")
     os.utime(path, ns=(time.time_ns(), time.time_ns() + 10**9))
     assert before != loader.fingerprint_inputs("tiny/changing.safetensors")
+    one_node = run.classes["LGFA_AnimateFace"]      # else a new training would not be looked at
+    assert one_node.fingerprint_inputs(motion_model="tiny/changing.safetensors", frames=8) \
+        == loader.fingerprint_inputs("tiny/changing.safetensors")
     path.unlink()
     assert loader.fingerprint_inputs("tiny/changing.safetensors") == "missing"
 
