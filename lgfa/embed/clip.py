@@ -19,6 +19,7 @@ from torch import nn
 
 from ..config import ClipConfig
 from ..errors import LGFAError
+from ..packages import package
 
 
 def fill_template(template: str, words: str) -> str:
@@ -169,7 +170,7 @@ def from_open_clip(
 
 def _build(config: ClipConfig) -> nn.Module:
     """open_clip's network for a configuration, with random weights; never downloads any."""
-    import open_clip
+    open_clip = package("open_clip")
 
     options = dict(config.options)
     vision, text = dict(config.vision_cfg), dict(config.text_cfg)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..config import PerceptualConfig
 from ..errors import LGFAError
+from ..packages import package
 
 STEP = 16               # pixels: sides below this leave the deepest maps empty
 
@@ -61,7 +62,7 @@ class Perceptual(nn.Module):
 
 def _build(config: PerceptualConfig) -> nn.Module:
     """The package's module with a random trunk (always the same one), in silence."""
-    import lpips
+    lpips = package("lpips")
 
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")                 # torchvision on its old argument

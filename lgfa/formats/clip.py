@@ -19,6 +19,7 @@ from .. import unpickle
 from ..config import ClipConfig
 from ..embed.clip import CLIP
 from ..errors import LGFAError
+from ..packages import package
 from . import core
 from .core import Format
 
@@ -80,7 +81,7 @@ def load_open_clip(
 
 def _describe(name: str, pretrained: str | None) -> tuple[Path | None, dict, dict]:
     """Weight file, preprocessing and model_cfg for a name with a tag, a file or nothing."""
-    import open_clip
+    open_clip = package("open_clip")
 
     if name.startswith("local-dir:"):
         return _folder(Path(name.removeprefix("local-dir:")))
@@ -133,7 +134,7 @@ def _config(model_cfg: Mapping[str, Any], preprocess: Mapping[str, Any]) -> Clip
 
 
 def _names() -> list[str]:
-    import open_clip
+    open_clip = package("open_clip")
 
     return open_clip.list_models()
 

@@ -1,0 +1,16 @@
+"""A package that somebody forgot to install."""
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from lgfa.errors import LGFAError
+from lgfa.packages import package
+
+
+def test_a_missing_package_is_named_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert package("json").loads("1") == 1
+    monkeypatch.setitem(sys.modules, "open_clip", None)     # import says ModuleNotFoundError
+    with pytest.raises(LGFAError, match=r"open_clip_torch is not installed: run .*-m pip install"):
+        package("open_clip")
