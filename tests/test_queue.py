@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from comfy_server import INFOS, FakeComfy, workflow
+from fake_comfy import INFOS, FakeComfy, workflow
 
 from lgfa import cli
 from lgfa.errors import LGFAError
