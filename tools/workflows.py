@@ -264,9 +264,10 @@ def train(sheet: Sheet) -> None:
     x = trained.right + 60
 
     face = sheet.node("LGFA_SampleFace", x, 0, generator=generator[0], seed=47)
-    text = sheet.node("LGFA_EncodeText", x, face.below, clip=trained["clip"], text="blue-haired")
+    text = sheet.node("LGFA_EncodeText", x, face.below, clip=trained["clip"],
+                      text="wearing glasses")
     path = sheet.node("LGFA_ChainExpressions", x, text.below, motion=trained["motion"],
-                      text=text[0], latent=face["latent"], frames=16, strength=0.9, hold=3)
+                      text=text[0], latent=face["latent"], frames=16, hold=3)
     sheet.group("3  Use it at once", [face, text, path])
     frames = sheet.node("LGFA_RenderAnimation", x + 380, 0, generator=generator[0],
                         trajectory=path[0])
@@ -278,8 +279,8 @@ def train(sheet: Sheet) -> None:
     first = sheet.note("""
 ## Words that the toon model never learned
 Press **Run**: a fresh motion model learns six words, from faces that the generator makes up itself.
-It takes some minutes on a CPU, and shows losses and samples while it works. Then a face becomes
-blue-haired, with the model just trained.
+It takes some minutes on a CPU, and shows losses and samples while it works. Then somebody puts on
+glasses, by the model just trained.
 
 - **words**: a word a line, with paraphrases. They must mean different things, and CLIP must know
   them.
