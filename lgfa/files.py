@@ -6,6 +6,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 
 from .errors import LGFAError
@@ -61,6 +62,15 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             tmp.unlink(missing_ok=True)
         except OSError:
             pass                    # the folder itself is unreachable, and was reported above
+
+
+def remove_leftovers(path: str | os.PathLike[str]) -> None:
+    """Removes what killed processes left of attempts to write `path`; call it where nobody else
+    can be writing it."""
+    path = Path(path)
+    stem = path.name[: -len(path.suffix)] if path.suffix else path.name
+    for left in path.parent.glob(f".{escape(stem[:80])}.????????.tmp{escape(path.suffix)}"):
+        left.unlink(missing_ok=True)
 
 
 def _usual_mode(tmp: Path) -> int:

@@ -290,6 +290,18 @@ def test_killed_between_sending_and_the_answer(place: Place) -> None:
     assert len(place.comfy.executed) == 2
 
 
+def test_half_a_download_is_swept_up(place: Place) -> None:
+    """A kill while a result came leaves its temporary file; other hidden files are not ours."""
+    place.csv("name", "a", "b")
+    with state.State(place.out) as known:
+        known.saving("a", ["a.webp"])
+    left, mine = place.out / ".a.0a1b2c3d.tmp.webp", place.out / ".mine.tmp.webp"
+    left.write_bytes(b"half")
+    mine.write_bytes(b"whole")
+    assert place.run() == 0
+    assert not left.exists() and mine.exists()
+
+
 def test_one_queue_to_a_folder_and_no_strangers_files(
         place: Place, capsys: pytest.CaptureFixture) -> None:
     place.csv("name", "a", "b")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import LGFAError
-from ..files import explain
+from ..files import explain, remove_leftovers
 
 FILE = "queue.state.jsonl"
 
@@ -52,6 +52,9 @@ class State:
             raise LGFAError(f"another queue is at work in {self.path.parent}: let it end, or "
                             "choose another --out.") from error
         self.load()
+        for record in self.rows.values():
+            for name in record.files:
+                remove_leftovers(self.path.parent / name)
         return self
 
     def __exit__(self, *_: object) -> None:
