@@ -1,7 +1,8 @@
-"""Shared by all tests: the reference folder, the number of threads."""
+"""Shared by all tests: the reference folder, the number of threads, interrupts."""
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,15 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Few threads: the tests' tensors are small, and other work may share the machine."""
+    """Few threads: the tests' tensors are small, and other work may share the machine.
+
+    A shell's background jobs ignore interrupts, and so would every program that the tests start
+    and interrupt.
+    """
     import torch
 
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     torch.set_num_threads(int(os.environ.get("LGFA_TEST_THREADS", min(4, os.cpu_count() or 1))))
 
 
