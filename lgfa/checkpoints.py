@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from .errors import LGFAError
-from .files import atomic_path
+from .files import atomic_path, remove_leftovers
 
 VERSION = 1
 
@@ -58,8 +58,7 @@ def read_latest(
 
 def clean(folder: Path) -> None:
     """Removes what a killed training may have left half written."""
-    for left in folder.glob(".step-*.tmp.pt"):
-        left.unlink(missing_ok=True)
+    remove_leftovers(folder, "step-*.pt", wildcards=True)
 
 
 def compare(

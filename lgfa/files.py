@@ -42,8 +42,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     path = Path(path)
     if os.path.isdir(path):                     # never raises, unlike Path.is_dir
         raise LGFAError(f"cannot write {path}: a folder of this name is in the way.")
-    stem = path.name[: -len(path.suffix)] if path.suffix else path.name
-    tmp = path.parent / f".{stem[:80]}.{secrets.token_hex(4)}.tmp{path.suffix}"
+    stem, suffix = _split(path)
+    tmp = path.parent / f".{stem}.{secrets.token_hex(4)}.tmp{suffix}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         mode = _usual_mode(tmp)
@@ -64,13 +64,22 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             pass                    # the folder itself is unreachable, and was reported above
 
 
-def remove_leftovers(path: str | os.PathLike[str]) -> None:
-    """Removes what killed processes left of attempts to write `path`; call it where nobody else
-    can be writing it."""
-    path = Path(path)
-    stem = path.name[: -len(path.suffix)] if path.suffix else path.name
-    for left in path.parent.glob(f".{escape(stem[:80])}.????????.tmp{escape(path.suffix)}"):
+def remove_leftovers(
+    folder: Path,
+    name: str,                              # of the file
+    wildcards: bool = False,                # may the name hold them? Then it means many files
+) -> None:
+    """Removes what killed processes left of attempts to write a file by `atomic_path`; call it
+    where nobody else can be writing it."""
+    stem, suffix = (part if wildcards else escape(part) for part in _split(Path(name)))
+    for left in folder.glob(f".{stem}.????????.tmp{suffix}"):
         left.unlink(missing_ok=True)
+
+
+def _split(path: Path) -> tuple[str, str]:
+    """What temporary names keep of a file's: its stem, not too long, and its suffix."""
+    stem = path.name[: -len(path.suffix)] if path.suffix else path.name
+    return stem[:80], path.suffix
 
 
 def _usual_mode(tmp: Path) -> int:

@@ -54,6 +54,22 @@ def ready(*networks: Network, memory: int = 0) -> list[nn.Module]:
     return [one.patcher.model for one in networks]
 
 
+PRECISIONS = ("full", "half")               # of arithmetic, as widgets offer it
+
+
+def arithmetic(
+    choice: str,                            # of PRECISIONS
+    device: torch.device,
+    halves: tuple[torch.dtype, torch.dtype],    # float16 and bfloat16, the better one first
+) -> torch.dtype:
+    """The dtype behind a choice: half only where ComfyUI holds the device to be able to."""
+    able = {torch.float16: management.should_use_fp16, torch.bfloat16: management.should_use_bf16}
+    for dtype in halves if choice == "half" else ():
+        if able[dtype](device, prioritize_performance=False):
+            return dtype
+    return torch.float32
+
+
 def compute(x: Tensor) -> Tensor:
     """A tensor on the compute device."""
     return x.to(management.get_torch_device())

@@ -12,12 +12,11 @@ from torch import Tensor
 
 from ..lgfa.errors import LGFAError
 from . import sockets
-from .memory import Network, ready, stop_if_interrupted
+from .memory import PRECISIONS, Network, arithmetic, ready, stop_if_interrupted
 
 CATEGORY = "LGFA/render"
 LAYOUTS = ("one after another", "side by side")         # of lgfa.frames.film, imported late
 NOISES = ("const", "random", "none")
-PRECISIONS = ("full", "half")
 PREVIEW = 512                                           # px of a preview's longer side
 MOST_FPS = 240.0
 
@@ -81,20 +80,11 @@ class RenderAnimation(io.ComfyNode):
         network, = ready(generator, memory=film.working_bytes(config, chunk))
         progress = comfy.utils.ProgressBar(clips * frames)
         stop_if_interrupted()
-        for done, picture in film.film(network, trajectory.w, out, layout, chunk, noise,
-                                       _dtype(precision, generator.device)):
+        dtype = arithmetic(precision, generator.device, (torch.float16, torch.bfloat16))
+        for done, picture in film.film(network, trajectory.w, out, layout, chunk, noise, dtype):
             progress.update_absolute(done, clips * frames, _preview(picture))
             stop_if_interrupted()
         return io.NodeOutput(out, _video(out, fps))
-
-
-def _dtype(precision: str, device: torch.device) -> torch.dtype:
-    """Of the arithmetic: what ComfyUI holds the device to be able to."""
-    if precision == "half" and management.should_use_fp16(device, prioritize_performance=False):
-        return torch.float16
-    if precision == "half" and management.should_use_bf16(device, prioritize_performance=False):
-        return torch.bfloat16
-    return torch.float32
 
 
 def _preview(picture: Tensor) -> tuple[str, Any, int]:

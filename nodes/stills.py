@@ -65,12 +65,12 @@ def folder_fingerprint(choice: str | None) -> str:
 def encode_images(images: Tensor, encoder: Network, generator: Network) -> Any:
     """IMAGE [B, H, W, 3] -> a source of these stills."""
     from ..lgfa.data import ImageSource
-    from ..lgfa.images import square
+    from ..lgfa.images import read_batch, square
 
     find, progress, codes = ready(encoder)[0], comfy.utils.ProgressBar(len(images)), []
     # What a training takes must not have been made in inference mode.
     with torch.inference_mode(False), torch.no_grad():
-        x = images.clone()[..., :3].float().permute(0, 3, 1, 2).cpu() * 2 - 1
+        x = read_batch(images.clone()[..., :3])
         for part in square(x, find.config.input_size).split(CHUNK):
             stop_if_interrupted()
             codes.append(find(part.to(encoder.device)).float().cpu())

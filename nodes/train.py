@@ -10,7 +10,7 @@ from torch import Tensor
 from ..lgfa.errors import LGFAError
 from . import folders, sockets, stills, training
 from .load import load_network
-from .memory import Network, hand_out
+from .memory import PRECISIONS, Network, hand_out
 
 CATEGORY = "LGFA/train"
 KINDS = ("samples", "images", "folder")
@@ -236,7 +236,7 @@ class TrainMotionModel(io.ComfyNode):
                                        "backdrop ..); expressions only (bundled toon domain; "
                                        "elsewhere as before); raw = any numbers, as in the "
                                        "paper."),
-                io.Combo.Input("precision", options=list(training.PRECISIONS),
+                io.Combo.Input("precision", options=list(PRECISIONS),
                                tooltip="Of the networks that do not learn: full, or half where "
                                        "ComfyUI says that the device can."),
             ],

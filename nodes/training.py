@@ -20,12 +20,11 @@ from torch import nn
 from ..lgfa.errors import LGFAError
 from . import folders
 from .load import load_motion, load_network
-from .memory import Network, stop_if_interrupted, warnings_to_log
+from .memory import PRECISIONS, Network, arithmetic, stop_if_interrupted, warnings_to_log
 from .stills import CACHE, RUNS, Stills, confined
 
 NONE = "none"
 OFFSETS = {"whole picture": "all", "expressions only": "w", "raw": "raw"}
-PRECISIONS = ("full", "half")
 MOST_AT_ONCE = 16                           # clips of a batch that nobody gave a size
 PREVIEW = 512                               # px of a preview's longer side
 REDRAW = 0.7                                # seconds between previews
@@ -205,12 +204,8 @@ def _own_gain(own: Any, options: Options) -> float:
 
 def _precision(choice: str) -> str:
     """Of the frozen networks: what ComfyUI holds the device to be able to."""
-    device = management.get_torch_device()
-    if choice == "half" and management.should_use_bf16(device, prioritize_performance=False):
-        return "bf16"
-    if choice == "half" and management.should_use_fp16(device, prioritize_performance=False):
-        return "fp16"
-    return "fp32"
+    dtype = arithmetic(choice, management.get_torch_device(), (torch.bfloat16, torch.float16))
+    return {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[dtype]
 
 
 def _seed(out: Path, options: Options) -> int:

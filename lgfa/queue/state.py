@@ -54,7 +54,7 @@ class State:
         self.load()
         for record in self.rows.values():
             for name in record.files:
-                remove_leftovers(self.path.parent / name)
+                remove_leftovers(self.path.parent, name)
         return self
 
     def __exit__(self, *_: object) -> None:

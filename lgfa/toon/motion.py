@@ -15,6 +15,7 @@ from ..data import SampleSource
 from ..motion.model import MotionModel
 from ..prepare import new_motion
 from ..prompts import Prompts
+from ..setup import enlarge
 from ..trainer import Trainer
 from . import captions, sample
 from . import table as tb
@@ -138,8 +139,7 @@ def train_motion(folder: Path, generator, clip, perceptual, identity, device="cp
     begun = time.monotonic()
     result = trainer.run(resume=True)
     motion = formats.load(result.network, "motion", device)
-    with torch.no_grad():
-        motion.t_mapper.layers[-1].weight.mul_(GAIN)
+    enlarge(motion, GAIN)
     motion.config = motion.rnn.config = replace(motion.config, hidden_std=SPREAD)
     motion.minutes = (time.monotonic() - begun) / 60
     motion.info = {"training": asdict(trainer.config)}

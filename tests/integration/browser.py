@@ -13,6 +13,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from comfy_server import stop
+
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
          "--disable-background-networking", "--disable-component-update", "--disable-sync",
          "--disable-dev-shm-usage", "--hide-scrollbars", "--remote-debugging-port=0")
@@ -61,12 +63,7 @@ class Browser:
     def __exit__(self, *_: object) -> None:
         if hasattr(self, "_session"):
             self._await(self._session.close(), 10)
-        self.process.terminate()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        stop(self.process)
         self._loop.call_soon_threadsafe(self._loop.stop)
 
     # ------------------------------------------------------------------ the page

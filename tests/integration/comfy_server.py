@@ -44,6 +44,16 @@ def why_not() -> str:
     return ""
 
 
+def stop(process: subprocess.Popen) -> None:
+    """Ends a program, by force if it does not in ten seconds."""
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 def free_port() -> int:
     """A port that nobody listens on."""
     with socket.socket() as probe:
@@ -101,12 +111,7 @@ class Server:
     def __exit__(self, *_: object) -> None:
         if self.process is None:
             return
-        self.process.terminate()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        stop(self.process)
         self.process = None
 
     def _wait_until_ready(self, deadline: float) -> None:
