@@ -86,11 +86,10 @@ class Stills:
         return (one - other) / 2**0.5
 
 
-def fresh(generator, clip, **choices) -> MotionModel:
+def fresh(generator, clip, words: Prompts | None = None, offsets: str = "w", **choices):
     """A motion model that begins at the still; its offsets are in the span of W."""
-    return new_motion(
-        generator, clip, source(generator), prompts(), SEED, offsets="w", **{**CHOICES, **choices}
-    )
+    return new_motion(generator, clip, source(generator), words or prompts(), SEED,
+                      offsets=offsets, **{**CHOICES, **choices})  # fmt: skip
 
 
 def source(generator) -> SampleSource:
@@ -115,35 +114,48 @@ def settings(**changes) -> TrainConfig:
     })  # fmt: skip
 
 
+#: what new words change of the settings above
+WORDS = {"mapper_rate": 5e-3, "w_reg": 4.0, "path_reg": 10.0, "cont": 2.0}
+
+
 def word_settings(**changes) -> TrainConfig:
     """For a few new words whose offsets go along all of W: hair, glasses, backdrop.
 
     A word then moves little of what can vary, and few steps must suffice: weaker regularisers,
     higher rates.
     """
-    return settings(**{
-        "iterations": 120, "batch": 6, "mapper_rate": 5e-3, "w_reg": 4.0, "path_reg": 10.0,
-        "cont": 2.0, **changes,
-    })  # fmt: skip
+    return settings(**{"iterations": 120, "batch": 6, **WORDS, **changes})
 
 
-def train_motion(folder: Path, generator, clip, perceptual, identity, device="cpu",
-                 changes: dict | None = None) -> MotionModel:  # fmt: skip
-    motion = fresh(generator, clip)
+def train_motion(
+    folder: Path,
+    generator,
+    clip,
+    perceptual,
+    identity,
+    device="cpu",
+    changes: dict | None = None,  # of the settings
+    choices: dict | None = None,  # of the model
+    words: Prompts | None = None,  # other sentences
+    offsets: str = "w",  # see prepare.new_motion
+    gain: float = GAIN,
+) -> MotionModel:
+    words = words or prompts()
+    model = fresh(generator, clip, words, offsets, **(choices or {}))
     trainer = Trainer(
-        settings(**(changes or {})), motion, generator,
-        source(generator), prompts(),
+        settings(**(changes or {})), model, generator,
+        source(generator), words,
         clip=clip, perceptual=perceptual, identity=identity, out=Path(folder) / "motion",
         progress=_tell,
     )  # fmt: skip
     begun = time.monotonic()
     result = trainer.run(resume=True)
-    motion = formats.load(result.network, "motion", device)
-    enlarge(motion, GAIN)
-    motion.config = motion.rnn.config = replace(motion.config, hidden_std=SPREAD)
-    motion.minutes = (time.monotonic() - begun) / 60
-    motion.info = {"training": asdict(trainer.config)}
-    return motion
+    model = formats.load(result.network, "motion", device)
+    enlarge(model, gain)
+    model.config = model.rnn.config = replace(model.config, hidden_std=SPREAD)
+    model.minutes = (time.monotonic() - begun) / 60
+    model.info = {"training": asdict(trainer.config)}
+    return model
 
 
 def _tell(p) -> None:

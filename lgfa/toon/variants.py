@@ -1,0 +1,99 @@
+"""Trainings of the toon motion model with one thing changed: the paper's ablations (IV-D, IV-E).
+
+Each variant is the bundled model's training but for what its entry says, seed included; the report
+of `python -m lgfa evaluate` trains those that it has not yet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..motion.model import MotionModel
+from ..prompts import Prompts
+from . import captions, motion
+from . import table as tb
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What differs from the bundled model's training."""
+
+    what: str  # in words, for tables
+    train: dict[str, Any] = field(default_factory=dict)  # fields of TrainConfig
+    model: dict[str, Any] = field(default_factory=dict)  # fields of MotionConfig
+    prompts: str = ""  # function of this module that makes the sentences; "" = the bundled ones
+    offsets: str = "w"  # see prepare.new_motion
+    gain: float = motion.GAIN  # of the offsets after training
+
+
+def one_template(template: str) -> Prompts:
+    """Each expression's first word in one template, and no paraphrase."""
+    words = [captions.PHRASES[name][0][0] for name in tb.EXPRESSION_NAMES]
+    return Prompts(words, (template,))
+
+
+def prompted() -> Prompts:
+    return one_template("The person is {}")
+
+
+def bare() -> Prompts:
+    return one_template("{}")
+
+
+def beyond() -> Prompts:
+    """Hair colours, ages and backdrops, each with a few sentences."""
+    words = [[f"The person has {name} hair", f"a person with {name} hair", f"{name}-haired person"]
+             for name, _ in tb.HAIR]  # fmt: skip
+    words += [[f"The person is {p}" for p in ("old", "aged")], ["The person is young", "a child"]]
+    words += [[f"a person, {phrase}" for phrase in captions.BACKDROP[name]]
+              for name, _, _ in tb.BACKDROP]  # fmt: skip
+    return Prompts(words, ("{}",))
+
+
+STRONG = 1 / 0.07  # the pairwise term has no temperature: this weight gives it the same slope
+
+VARIANTS = {
+    "non-contrastive": Variant(
+        "pairs pulled together only, weight 1/tau", {"cont_form": "pairwise", "cont": STRONG}
+    ),
+    "batch-2": Variant("batch of 2", {"batch": 2}),
+    "batch-4": Variant("batch of 4 (the paper's)", {"batch": 4}),
+    "batch-8": Variant("batch of 8", {"batch": 8}),
+    "path-none": Variant("no path_reg", {"path_order": 0}),
+    "path-first": Variant("path_reg of first order", {"path_order": 1}),
+    "absolute": Variant(
+        "absolute motion code z(i)", model={"relative": False, "start_at_still": False}
+    ),
+    "schedule-paper": Variant("the paper's step sizes", model={"schedule": "paper"}),
+    "schedule-authors": Variant("the authors' step sizes", model={"schedule": "authors"}),
+    "prompt": Variant("trained on \"The person is {}\" alone", prompts="prompted"),
+    "no-prompt": Variant("trained on bare words alone", prompts="bare"),
+    "beyond": Variant(
+        "hair colours, ages and backdrops", {**motion.WORDS, "iterations": 400, "batch": 12},
+        prompts="beyond", offsets="all", gain=motion.WORD_GAIN,
+    ),
+    "non-contrastive-weak": Variant(
+        "pairs pulled together only, weight 1", {"cont_form": "pairwise"}
+    ),
+}  # fmt: skip
+
+
+def train_variant(
+    name: str,  # of VARIANTS
+    folder: Path,  # of checkpoints; an interrupted training goes on
+    generator,
+    clip,
+    perceptual,
+    identity,
+    iterations: int | None = None,  # None = the variant's own
+) -> MotionModel:
+    """The trained model, offsets enlarged, with its minutes and settings in `info`."""
+    variant = VARIANTS[name]
+    changes = dict(variant.train) | ({} if iterations is None else {"iterations": iterations})
+    prompts = globals()[variant.prompts]() if variant.prompts else None
+    return motion.train_motion(
+        folder, generator, clip, perceptual, identity, changes=changes, choices=variant.model,
+        words=prompts, offsets=variant.offsets, gain=variant.gain,
+    )  # fmt: skip
