@@ -13,7 +13,8 @@ from .. import build, formats
 from ..errors import LGFAError
 from ..files import atomic_path
 
-ORDER = ("attributes", "identity", "perceptual", "generator", "clip", "encoder", "motion")
+ORDER = ("attributes", "identity", "judge", "perceptual", "generator", "clip", "encoder", "motion")
+WHAT = {"judge": "second identity network, which measures"}
 SIZES = torch.float16  # how weights are stored
 
 
@@ -27,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
         what = (
             "every network, one after the other"
             if name == "all"
-            else f"the {build.KINDS[name].what}"
+            else f"the {WHAT.get(name) or build.KINDS[name].what}"
         )
         one = sub.add_parser(name, help=f"train {what}")
         one.add_argument(
@@ -108,6 +109,12 @@ class Workshop:
             self.work, self.steps(measure.STEPS["identity"]), device=self.options.device
         )
 
+    def judge(self):
+        from . import measure
+
+        steps = self.steps(measure.STEPS["identity"])
+        return measure.train_identity(self.work, steps, device=self.options.device, name="judge")
+
     def perceptual(self):
         from . import measure
 
@@ -150,7 +157,7 @@ def report(options) -> int:
 
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, seeds from 77000")
     lines = all_lines(
-        lambda kind: formats.load(options.models / f"{kind}.safetensors", kind), options.only
+        lambda name: formats.load(options.models / f"{name}.safetensors"), options.only
     )
     missed = [line for line in lines if not line.met]
     print(f"{sum(line.bar is not None for line in lines)} bars, {len(missed)} missed")

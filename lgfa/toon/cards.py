@@ -20,6 +20,11 @@ ABOUT = {
         "Pairs of drawings of one person with another expression, backdrop and shirt; InfoNCE in "
         "both directions. Seed 202.",
     ),
+    "judge": (
+        "A second identity network that no training uses: it measures what others did with the "
+        "first.",
+        "As the identity network, with other seeds. Seed 212.",
+    ),
     "perceptual": (
         "AlexNet's layers for the `lpips` package, in place of ImageNet's weights.",
         "The trunk learns to read every parameter and expression of drawn faces; its head is "

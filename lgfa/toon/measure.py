@@ -1,7 +1,7 @@
-"""Train the networks that look at toon faces: attributes, identity, the LPIPS trunk.
+"""Train the networks that look at toon faces: attributes, identity twice, the LPIPS trunk.
 
-The attribute network measures and enters no loss; identity and the trunk may enter losses.
-Each has seeds of its own.
+The attribute network and the judge, a second identity network, measure and enter no loss;
+identity and the trunk may enter losses. Each has seeds of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .attributes import Attributes
 from .fit import fit
 from .renderer import render
 
-SEEDS = {"attributes": 101, "identity": 202, "perceptual": 303}
+SEEDS = {"attributes": 101, "identity": 202, "judge": 212, "perceptual": 303}
 STEPS = {"attributes": 3100, "identity": 500, "perceptual": 900}
 
 
@@ -134,11 +134,15 @@ class _Person(nn.Module):
 
 
 def train_identity(
-    folder: Path, steps: int = STEPS["identity"], batch: int = 48, device="cpu"
-) -> Identity:
-    """Same person, other face: near; another person: far (both directions of InfoNCE)."""
-    torch.manual_seed(SEEDS["identity"])
-    rng = torch.Generator().manual_seed(SEEDS["identity"])
+    folder: Path, steps: int = STEPS["identity"], batch: int = 48, device="cpu",
+    name: str = "identity",
+) -> Identity:  # fmt: skip
+    """Same person, other face: near; another person: far (both directions of InfoNCE).
+
+    `name` is "identity" or "judge", the same once more with other seeds, for measuring only.
+    """
+    torch.manual_seed(SEEDS[name])
+    rng = torch.Generator().manual_seed(SEEDS[name])
     network = _Person(Identity(IdentityConfig(
         input_size=64, widths=(24, 32, 48, 80, 112), units=(1, 1, 1, 1), embed_dim=128,
         dropout=0.0, crop=None, stem_stride=1,
@@ -156,6 +160,6 @@ def train_identity(
         value = (F.cross_entropy(score, target) + F.cross_entropy(score.t(), target)) / 2
         return value, {"accuracy": float((score.argmax(1) == target).float().mean())}
 
-    network = fit("identity", network, loss, steps, 2e-3, folder, rng, weight_decay=1e-2, ema=0.995)
+    network = fit(name, network, loss, steps, 2e-3, folder, rng, weight_decay=1e-2, ema=0.995)
     network.identity.minutes = network.minutes
     return network.identity

@@ -147,16 +147,16 @@ def encoder_lines(encoder, generator, identity, attributes, n: int = 280) -> lis
 
 
 @torch.no_grad()
-def identity_lines(identity, n: int = 400) -> list[Line]:
+def identity_lines(identity, n: int = 400, name: str = "identity") -> list[Line]:
     rng = torch.Generator().manual_seed(SEED + 4)
     a, b = (batched(identity, x) for x in measure.pairs(n, 128, rng))
     near = apart(a, b)
     far = torch.cat([apart(a, b.roll(k, 0)) for k in range(1, 6)])
     auc = (near[:, None] < far[None]).float().mean()
     return [
-        Line("identity", f"AUC, {n} same pairs against {len(far)} others", float(auc), 0.99),
-        Line("identity", "distance of the same person, other face", float(near.mean()), None),
-        Line("identity", "distance of two people", float(far.mean()), None),
+        Line(name, f"AUC, {n} same pairs against {len(far)} others", float(auc), 0.99),
+        Line(name, "distance of the same person, other face", float(near.mean()), None),
+        Line(name, "distance of two people", float(far.mean()), None),
     ]
 
 
@@ -327,6 +327,7 @@ def all_lines(load, only: list[str] | None = None) -> list[Line]:
     makers = {
         "attributes": lambda: attribute_lines(attributes),
         "identity": lambda: identity_lines(identity),
+        "judge": lambda: identity_lines(load("judge"), name="judge"),
         "clip": lambda: clip_lines(load("clip")),
         "generator": lambda: generator_lines(load("generator"), attributes),
         "encoder": lambda: encoder_lines(load("encoder"), load("generator"), identity, attributes),

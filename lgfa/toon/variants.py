@@ -27,6 +27,11 @@ class Variant:
     offsets: str = "w"  # see prepare.new_motion
     gain: float = motion.GAIN  # of the offsets after training
 
+    @property
+    def iterations(self) -> int:
+        """Steps of the training."""
+        return self.train.get("iterations", motion.settings().iterations)
+
 
 def one_template(template: str) -> Prompts:
     """Each expression's first word in one template, and no paraphrase."""
