@@ -1,0 +1,1 @@
+"""Metrics: extractors (networks that look), statistics (pure functions) and their registry."""
