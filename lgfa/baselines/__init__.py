@@ -1,0 +1,1 @@
+"""Other methods over the same generator, to compare with; `table.BASELINES` lists them."""
