@@ -275,7 +275,8 @@ def _load(name: str | Path | None, kind: str, device: torch.device) -> nn.Module
         from .formats.clip import load_clip
 
         return load_clip(name, device)
-    return formats.load(name, kind, device)
+    # Whatever can animate serves as the motion model; a domain's own is the first kind.
+    return formats.load(name, tuple(METHODS) if kind == "motion" else kind, device)
 
 
 __all__ = ["METHODS", "Animator", "Clip", "Method", "Recurrent", "as_method"]

@@ -41,6 +41,8 @@ KINDS = {
                  (("config", "config:ClipConfig"),)),
     "motion": Kind("motion model", "motion.model:MotionModel",
                    (("config", "config:MotionConfig"), ("clip_config", "config:ClipConfig"))),
+    "mocogan": Kind("MoCoGAN-HD motion generator", "baselines.mocogan_hd:MotionGenerator",
+                    (("config", "config:MocoganConfig"),)),
     "perceptual": Kind("perceptual trunk", "embed.perceptual:Perceptual",
                        (("config", "config:PerceptualConfig"),)),
     "attributes": Kind("attribute network", "toon.attributes:Attributes",

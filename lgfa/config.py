@@ -244,6 +244,24 @@ class MotionConfig(_Frozen):
 
 
 @dataclass(frozen=True)
+class MocoganConfig(_Frozen):
+    """MoCoGAN-HD's motion generator (baselines/mocogan_hd.py); the defaults are its authors'."""
+
+    w_dim: int = 512                        # length of a style code, and of the noise of a step
+    hidden: int = 384                       # width of the LSTM's state
+    components: int = 384                   # P, principal components of W that it moves along
+    residual: float = 0.2                   # largest step along one, in its standard deviations
+    num_layers: int | None = None           # L of its generator; None = any, all move alike
+    resolution: int | None = None           # side of its generator's images; None = any
+
+    def _check(self) -> None:
+        sizes = (self.w_dim, self.hidden, self.components)
+        if not all(isinstance(n, int) and n >= 1 for n in sizes) or self.components > self.w_dim:
+            raise LGFAError("MoCoGAN-HD's motion needs w_dim, hidden and components from 1, and "
+                            "no more components than w_dim.")
+
+
+@dataclass(frozen=True)
 class PerceptualConfig(_Frozen):
     """LPIPS over a trunk of ours or torchvision's (embed/perceptual.py)."""
 

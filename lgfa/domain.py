@@ -51,12 +51,13 @@ def check_domain(name: str) -> str:
 def check_fits(what: str, part: Any, generator: Any) -> None:
     """Refuses a network that was made for another generator, naming both sides.
 
-    `part` has num_layers, w_dim and resolution (None = any), `generator` is a GeneratorConfig.
+    `part` has w_dim, num_layers and resolution (None = any), `generator` is a GeneratorConfig.
     """
     side = f" for {part.resolution} px" if part.resolution else ""
-    if ((part.num_layers, part.w_dim) != (generator.num_layers, generator.w_dim)
+    if (part.num_layers not in (None, generator.num_layers) or part.w_dim != generator.w_dim
             or part.resolution not in (None, generator.resolution)):
-        raise LGFAError(f"the {what} makes {part.num_layers} layers of {part.w_dim} numbers{side}, "
+        layers = "any" if part.num_layers is None else part.num_layers
+        raise LGFAError(f"the {what} makes {layers} layers of {part.w_dim} numbers{side}, "
                         f"but the generator reads {generator.num_layers} layers of "
                         f"{generator.w_dim} numbers for {generator.resolution} px: they do not "
                         f"belong together.")

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from . import build
+from .baselines.mocogan_hd import Mocogan
 from .embed.clip import CLIP
 from .errors import LGFAError
 from .motion.model import MotionModel
@@ -19,7 +20,7 @@ from .motion.model import MotionModel
 class Method(Protocol):
     """What an Animator asks of a way to animate. Tensors are on the networks' device."""
 
-    num_layers: int                         # L of the generator that it moves
+    num_layers: int | None                  # L of the generator that it moves, None = any
     w_dim: int                              # length of a style code
     resolution: int | None                  # side of the generator's images, None = any
     visual: bool                            # does `embed` look at the still?
@@ -94,7 +95,10 @@ def move(
 
 
 # kind of network (build.KINDS): (network, CLIP or None) -> Method
-METHODS: dict[str, Callable[[Any, CLIP | None], Method]] = {"motion": Recurrent}
+METHODS: dict[str, Callable[[Any, CLIP | None], Method]] = {
+    "motion": Recurrent,
+    "mocogan": lambda motion, _: Mocogan(motion),
+}
 
 
 def as_method(motion: nn.Module | Method, clip: CLIP | None = None) -> Method:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
@@ -17,7 +18,9 @@ from ..embed.clip import CLIP
 from ..errors import LGFAError
 from ..expressions import straight as straight  # for the modules of the table
 from ..frames.stylegan2 import Generator
-from ..method import Method
+
+if TYPE_CHECKING:                                       # method.py imports some of these modules
+    from ..method import Method
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ _STYLECLIP = "Patashnik et al., StyleCLIP, ICCV 2021"
 BASELINES = {b.name: b for b in (
     Baseline("styleclip-opt", "StyleCLIP latent optimisation, linear interpolation", _STYLECLIP,
              "styleclip_opt"),
+    Baseline("mocogan-hd", "MoCoGAN-HD: an LSTM along the principal axes of W; reads no sentence",
+             "Tian et al., A Good Image Generator Is What You Need, ICLR 2021", "mocogan_hd"),
 )}
 
 

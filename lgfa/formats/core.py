@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from ..errors import LGFAError
 from . import safetensors_io
 
 # The modules that export FORMATS.
-STAGES = ("generator", "encoder", "clip", "motion", "perceptual", "foreign")
+STAGES = ("generator", "encoder", "clip", "motion", "mocogan", "styleclip", "perceptual",
+          "inception_resnet", "foreign")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Format:
     convert: Callable[[Any], tuple[Any, dict[str, torch.Tensor]]] | None = None
     #                                         tree -> (settings or a tuple of them, our state dict)
     refuse: str | None = None               # why it cannot be used and what to do, one sentence
+    beside: Callable[[Any, Path], Any] | None = None
+    #                                         tree, file -> the tree with what lies in other files
 
 
 def read(path: str | os.PathLike[str]) -> Any:
@@ -50,7 +53,11 @@ def read(path: str | os.PathLike[str]) -> Any:
         head = file.read(16)
     if safetensors_io.is_safetensors(head):
         return safetensors_io.read(path)
-    return unpickle.read(path)
+    tree = unpickle.read(path)
+    for form in all_formats():
+        if form.beside is not None and _matches(form, tree):
+            return form.beside(tree, path)
+    return tree
 
 
 def check_file(path: str | os.PathLike[str]) -> Path:
@@ -110,21 +117,23 @@ def candidates(tree: Any) -> list[Format]:
     return list(found.values())
 
 
-def recognise(tree: Any, kind: str | None = None) -> Format:
-    """The format of a tree, by its content; with `kind`, the format that holds such a network.
+def recognise(tree: Any, kind: str | Sequence[str] | None = None) -> Format:
+    """The format of a tree, by its content; with `kind`, the format that holds such a network (or
+    one of several kinds, of which errors name the first).
 
     Raises LGFAError that names both sides when the tree holds another kind of network, and
     lists what it holds and the known formats when nothing matches.
     """
     found = candidates(tree)
-    fitting = [f for f in found if kind is None or f.kind == kind]
+    kinds = (kind,) if isinstance(kind, str) else kind
+    fitting = [f for f in found if kinds is None or f.kind in kinds]
     if fitting:
         return fitting[0]
     if found and found[0].refuse is not None:
         raise LGFAError(found[0].refuse)
     if found:
         raise LGFAError(f"this is {article(found[0].name)} with "
-                        f"{article(what(found[0].kind))}, but {article(what(kind))} is needed.")
+                        f"{article(what(found[0].kind))}, but {article(what(kinds[0]))} is needed.")
     if is_own(tree):
         build.configs(tree["lgfa"]["kind"], {})         # says that the kind is unknown
     names = dict.fromkeys(f.name for f in all_formats() if f.refuse is None)
@@ -134,7 +143,8 @@ def recognise(tree: Any, kind: str | None = None) -> Format:
 
 def load(
     path: str | os.PathLike[str],           # a file, a domain ("toon") or a known model's name
-    kind: str | None = None,                # the kind of network wanted; None = what is there
+    kind: str | Sequence[str] | None = None,    # the kind of network wanted, or several that serve,
+    #                                         a domain's being the first; None = what is there
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> torch.nn.Module:
@@ -142,7 +152,7 @@ def load(
 
     Raises LGFAError that names the file and says what is wrong with it.
     """
-    file = build.resolve(path, kind)
+    file = build.resolve(path, kind if kind is None or isinstance(kind, str) else kind[0])
     try:
         tree = read(file)
         network = from_tree(tree, recognise(tree, kind))

@@ -1,0 +1,175 @@
+"""Critics of pictures and of videos, and the losses of adversarial baselines.
+
+The networks score and describe; every loss is a function of what they say, tensors in, scalar out.
+Terms follow Tian et al., "A Good Image Generator Is What You Need for High-Resolution Video
+Synthesis" (ICLR 2021), section 3; where a function departs from it, it says so.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+SLOPE = 0.2                             # of the leaky ReLUs
+
+
+class ImageCritic(nn.Module):
+    """Strided convolutions with spectral norm. [B, 3, R, R] -> score [B], projection [B, P].
+
+    The projection is the description that the contrastive and the matching term compare.
+    """
+
+    def __init__(
+        self,
+        resolution: int,                        # R, a power of two from 8
+        widths: Sequence[int] = (32, 64, 96, 128),  # channels, a halving each; the last ones serve
+        #                                         small pictures, which are halved down to 4 px
+        projection: int = 128,                  # P
+    ) -> None:
+        super().__init__()
+        depth = min(len(widths), max(1, resolution.bit_length() - 3))
+        sizes = [3, *widths[-depth:]]
+        self.convs = nn.ModuleList(
+            spectral_norm(nn.Conv2d(a, b, 4, stride=2, padding=1))
+            for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+        features = sizes[-1] * (resolution // 2**depth) ** 2
+        self.score = spectral_norm(nn.Linear(features, 1))
+        self.project = nn.Sequential(nn.Linear(features, projection), nn.ReLU(),
+                                     nn.Linear(projection, projection))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        for conv in self.convs:
+            x = F.leaky_relu(conv(x), SLOPE)
+        x = x.flatten(1)
+        return self.score(x)[:, 0], self.project(x)
+
+
+class VideoCritic(nn.Module):
+    """Patches in space and time, at full and at half size.
+
+    [B, T, 3, R, R] -> one tensor of scores [B, t, r, r] a scale. Without normalisation layers: a
+    gradient penalty holds it in check.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int] = (24, 48, 96),   # channels; each halves the side, and all but the
+        #                                         first halve the time too
+        scales: int = 2,                        # each sees pictures half as large as the one before
+    ) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList(_video_layers(widths) for _ in range(scales))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        x = x.transpose(1, 2)                               # [B, 3, T, R, R]
+        scores = []
+        for number, layers in enumerate(self.scales):
+            if number:
+                x = F.avg_pool3d(x, (1, 2, 2))
+            scores.append(layers(x)[:, 0])
+        return scores
+
+
+def _video_layers(widths: Sequence[int]) -> nn.Sequential:
+    """[B, 3, T, R, R] -> [B, 1, t, r, r]"""
+    layers: list[nn.Module] = []
+    before = 3
+    for number, width in enumerate(widths):
+        depth, stride = (4, 2) if number else (3, 1)
+        layers += [nn.Conv3d(before, width, (depth, 4, 4), (stride, 2, 2), padding=1),
+                   nn.LeakyReLU(SLOPE)]
+        before = width
+    return nn.Sequential(*layers, nn.Conv3d(before, 1, 3, padding=1))
+
+
+class Memory(nn.Module):
+    """A ring of the projections of former pictures: further negatives of the contrastive term."""
+
+    def __init__(self, size: int, length: int) -> None:
+        super().__init__()
+        self.register_buffer("rows", torch.zeros(size, length))
+        self.register_buffer("written", torch.zeros((), dtype=torch.long))
+
+    @torch.no_grad()
+    def add(self, projections: Tensor) -> None:
+        """Takes up rows [B, P]; the oldest ones go."""
+        size = len(self.rows)
+        places = (int(self.written) + torch.arange(len(projections))) % size
+        self.rows[places.to(self.rows.device)] = projections.to(self.rows)
+        self.written += len(projections)
+
+    def kept(self) -> Tensor:
+        """The rows written so far, [M, P]."""
+        return self.rows[:min(int(self.written), len(self.rows))]
+
+
+# ---------------------------------------------------------------- losses
+
+def hinge_critic(real: Tensor, made: Tensor) -> Tensor:
+    """The picture critic's loss on scores [B]: real above 1, made below -1."""
+    return F.relu(1 - real).mean() + F.relu(1 + made).mean()
+
+
+def hinge_maker(made: Tensor) -> Tensor:
+    """What the maker of pictures lowers: the negative mean score."""
+    return -made.mean()
+
+
+def relativistic(above: Sequence[Tensor], below: Sequence[Tensor]) -> Tensor:
+    """Relativistic average least squares: `above` shall score 1 more than the mean of `below`,
+    and `below` 0 more than the mean of `above`; half the sum, added over scales.
+
+    The critic calls it with (real, made), the maker with (made, real).
+    """
+    total = torch.zeros((), device=above[0].device)
+    for up, down in zip(above, below, strict=True):
+        total = total + (up - down.mean() - 1).square().mean() + (down - up.mean()).square().mean()
+    return total / 2
+
+
+def contrastive(
+    one: Tensor,                            # projections of a view of each of B pictures [B, P]
+    other: Tensor,                          # of another view of the same pictures [B, P]
+    memory: Tensor | None = None,           # of other pictures [M, P]; no gradient reaches them
+    tau: float = 0.07,                      # temperature
+) -> Tensor:
+    """Each view finds its partner among all views and the memory, by cosine (InfoNCE).
+
+    A view is left out of its own denominator; the published code sets that term to exp(0) instead.
+    """
+    count = len(one)
+    views = F.normalize(torch.cat([one, other]), dim=1)
+    known = views if memory is None else torch.cat([views, F.normalize(memory.detach(), dim=1)])
+    logits = views @ known.t() / tau
+    itself = torch.eye(2 * count, len(known), dtype=torch.bool, device=logits.device)
+    partner = (torch.arange(2 * count, device=logits.device) + count) % (2 * count)
+    return F.cross_entropy(logits.masked_fill(itself, -torch.inf), partner)
+
+
+def matching(later: Tensor, first: Tensor) -> Tensor:
+    """Feature matching: minus the mean cosine of a later frame's projection and the first's."""
+    return -F.cosine_similarity(later, first, dim=-1).mean()
+
+
+def mutual(guess: Tensor, noise: Tensor) -> Tensor:
+    """Mutual information of noise and motion: minus the mean cosine of the noise and what a
+    network guesses of it from the motion's state. [.., D] each"""
+    return -F.cosine_similarity(guess, noise.detach(), dim=-1).mean()
+
+
+def slope_penalty(score, x: Tensor) -> Tensor:
+    """R1 (Mescheder et al. 2018): mean over samples of the squared gradient of their mean scores.
+
+    `score` maps x to scores [B, ..] or to a list of them, one a scale, which are added. It takes
+    the place of the published code's pull of the gradient's length towards 1, which unbalances
+    small batches.
+    """
+    x = x.detach().requires_grad_(True)
+    said = score(x)
+    scales = said if isinstance(said, list) else [said]
+    total = sum(part.flatten(1).mean(1).sum() for part in scales)
+    slope, = torch.autograd.grad(total, x, create_graph=True)
+    return slope.flatten(1).square().sum(1).mean()

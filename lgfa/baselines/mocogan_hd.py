@@ -1,0 +1,191 @@
+"""MoCoGAN-HD's motion: an LSTM that walks along the principal axes of W, driven by noise.
+
+Source: Tian et al., "A Good Image Generator Is What You Need for High-Resolution Video Synthesis"
+(ICLR 2021), section 3.1; constants of its published code (snap-research/MoCoGAN-HD). It knows no
+sentences: what a clip shows is chosen by the seed. Its training is in mocogan_training.py.
+"""
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..config import MocoganConfig
+from ..errors import LGFAError
+
+if TYPE_CHECKING:
+    from .table import Parts
+
+
+class MotionGenerator(nn.Module):
+    """Content code and noise -> offsets from the content code, one a frame, equal in all layers.
+
+        h(1), c(1) = LSTM_0(w)
+        h(i), c(i) = LSTM(noise(i), (h(i-1), c(i-1)))                       i = 2..T
+        w(i)       = w(i-1) + r * V diag(s) tanh(A h(i) + b)
+
+    V and s are the principal components of W and their standard deviations; r = `residual`.
+    """
+
+    def __init__(self, config: MocoganConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, hidden, count = config.w_dim, config.hidden, config.components
+        self.initial = nn.LSTMCell(width, hidden)           # LSTM_0
+        self.cell = nn.LSTMCell(width, hidden)              # LSTM
+        self.coefficients = nn.Linear(hidden, count)        # A, b
+        self.guess_hidden = nn.Linear(2 * hidden, width)    # state -> noise, in training only
+        self.guess_noise = nn.Linear(width, width)
+        self.register_buffer("components", torch.zeros(count, width))
+        self.register_buffer("deviations", torch.ones(count))
+        self._start()
+
+    @torch.no_grad()
+    def _start(self) -> None:
+        """Orthogonal recurrent and guessing weights, small steps, no biases (published code)."""
+        for cell in (self.initial, self.cell):
+            for weight in (cell.weight_ih, cell.weight_hh):
+                for gate in weight.chunk(4):
+                    nn.init.orthogonal_(gate)
+            cell.bias_ih.zero_()
+            cell.bias_hh.zero_()
+        for layer in (self.guess_hidden, self.guess_noise):
+            nn.init.orthogonal_(layer.weight)
+        nn.init.normal_(self.coefficients.weight, std=0.02)
+        self.coefficients.bias.zero_()
+
+    def forward(
+        self,
+        w: Tensor,                          # content codes [B, w_dim]
+        noise: Tensor,                      # [B, T-1, w_dim], standard normal
+    ) -> tuple[Tensor, Tensor]:
+        """Offsets [B, T, w_dim], the first one zero, and states (h, c) [B, T-1, 2 hidden]."""
+        self._check(w, noise)
+        h, c = self.initial(w)
+        axes = self.components * self.deviations[:, None]
+        offsets, states = [torch.zeros_like(w)], []
+        for one in noise.unbind(1):
+            h, c = self.cell(one, (h, c))
+            step = torch.tanh(self.coefficients(h)) @ axes
+            offsets.append(offsets[-1] + self.config.residual * step)
+            states.append(torch.cat([h, c], dim=1))
+        empty = w.new_zeros(len(w), 0, 2 * self.config.hidden)
+        return torch.stack(offsets, 1), torch.stack(states, 1) if states else empty
+
+    def guess(self, states: Tensor) -> Tensor:
+        """The noise [.., w_dim] that led to states [.., 2 hidden]: the mutual-information term."""
+        return self.guess_noise(F.relu(self.guess_hidden(states)))
+
+    def _check(self, w: Tensor, noise: Tensor) -> None:
+        width = self.config.w_dim
+        if w.ndim != 2 or noise.ndim != 3 or w.shape[1] != width or noise.shape[2] != width \
+                or len(noise) != len(w):
+            raise LGFAError(f"MoCoGAN-HD's motion takes codes [B, {width}] and noise [B, T-1, "
+                            f"{width}], not {list(w.shape)} and {list(noise.shape)}.")
+
+
+class Mocogan:
+    """The motion generator as a Method. It reads no sentence and looks at no picture."""
+
+    visual = False
+
+    def __init__(self, motion: MotionGenerator) -> None:
+        self.motion = motion
+        self.num_layers, self.w_dim = motion.config.num_layers, motion.config.w_dim
+        self.resolution = motion.config.resolution
+
+    def embed(self, x: Tensor | None, text: str) -> tuple[None, Tensor]:
+        """Nothing of either: (None, zero [1, 1])."""
+        return None, torch.zeros(1, 1, device=self.motion.deviations.device)
+
+    def content(self, w_inv: Tensor, z_v: Tensor | None) -> Tensor:
+        return w_inv
+
+    @torch.no_grad()
+    def __call__(
+        self, w_s: Tensor, z_v: Tensor | None, z_t: Tensor, frames: int, seed: int,
+    ) -> Tensor:
+        """Trajectory [1, T, L, w_dim] that begins at w_s exactly. The LSTM starts from the mean of
+        its L codes, which are equal for a sampled still; a longer clip goes on where a shorter one
+        of the same seed ends."""
+        if w_s.ndim != 3 or w_s.shape[::2] != (1, self.w_dim):
+            raise LGFAError(f"MoCoGAN-HD moves one code [1, L, {self.w_dim}] at a time, "
+                            f"not {list(w_s.shape)}.")
+        weight = self.motion.deviations
+        noise = draw_noise(1, frames, self.w_dim, torch.Generator().manual_seed(seed))
+        offsets, _ = self.motion(w_s.to(weight).mean(1), noise.to(weight))
+        return w_s[:, None] + offsets[:, :, None].to(w_s)
+
+
+def draw_noise(
+    batch: int,
+    frames: int,                            # T
+    width: int,                             # w_dim
+    generator: torch.Generator,             # on the CPU
+) -> Tensor:
+    """Noise of T-1 steps [B, T-1, width], drawn step by step: its beginning does not depend on T.
+    """
+    if frames < 2:
+        return torch.zeros(batch, 0, width)
+    return torch.stack([torch.randn(batch, width, generator=generator)
+                        for _ in range(frames - 1)], dim=1)
+
+
+def principal_axes(
+    w: Tensor,                              # [N, D], N > 1 codes
+    count: int,                             # P, components wanted, at most D
+) -> tuple[Tensor, Tensor]:
+    """Components [P, D], of unit length, and standard deviations [P], largest first, float32.
+
+    Each component's largest entry is made positive, so that the result does not depend on the
+    linear algebra library.
+    """
+    w = w.double()
+    if w.ndim != 2 or len(w) < 2 or not 1 <= count <= w.shape[1]:
+        raise LGFAError(f"{count} principal components need two codes [N, D] or more and D of at "
+                        f"least {count}, not {list(w.shape)}.")
+    w = w - w.mean(0)
+    variance, axes = torch.linalg.eigh(w.t() @ w / (len(w) - 1))
+    variance, axes = variance.flip(0)[:count].clamp(min=0), axes.t().flip(0)[:count]
+    largest = axes.gather(1, axes.abs().argmax(1, keepdim=True))
+    return (axes * largest.sign()).float(), variance.sqrt().float()
+
+
+# ---------------------------------------------------------------- as a baseline of the table
+
+def units(texts: Sequence[str]) -> list[str]:
+    """One motion generator, whatever the sentences."""
+    return ["motion"]
+
+
+def train(
+    unit: str, parts: Parts, folder: Path, note: Callable[[str], None] = print, scale: float = 1.0,
+) -> Path:
+    """Trains FOLDER/motion.safetensors, or goes on with a training that was stopped there."""
+    from .. import formats
+    from .mocogan_training import Settings, train_motion
+
+    if unit != "motion" or parts.domain != "toon":
+        raise LGFAError("MoCoGAN-HD's one unit is called motion, and it learns from videos, which "
+                        "only the toon domain has: train it there.")
+    path, work = folder / f"{unit}.safetensors", folder / f"{unit}-training"
+    settings = Settings().scaled(scale)
+    motion, minutes = train_motion(parts.generator, work, settings, note)
+    formats.save(path, motion, {"baseline": "mocogan-hd", "minutes": round(minutes, 2),
+                                "training": asdict(settings)})
+    shutil.rmtree(work, ignore_errors=True)
+    return path
+
+
+def load(parts: Parts, folder: Path, texts: Sequence[str]) -> Mocogan:
+    """The Method around FOLDER/motion.safetensors."""
+    from .. import formats
+
+    return Mocogan(formats.load(folder / "motion.safetensors", "mocogan",
+                                parts.generator.latent_avg.device))

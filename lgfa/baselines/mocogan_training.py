@@ -1,0 +1,343 @@
+"""The adversarial training of MoCoGAN-HD's motion generator, across domains, and the baseline.
+
+Tian et al. (ICLR 2021), sections 3.2 and 3.3, in small. Videos come from the renderer, pictures
+from the generator, which was taught to draw alike, so that "across domains" is a small step here.
+
+- The video critic tells drawn videos from rendered paths (relativistic least squares); it looks at
+  few frames of a clip, in half of the steps spread over all of it, else a run of neighbours.
+- The picture critic tells later frames from pictures of the generator's whole domain (hinge), and
+  learns to describe pictures by finding two views of the same one (contrastive, with a memory).
+- The motion generator pleases both, keeps each frame's description near the first frame's (feature
+  matching), and lets its noise be guessed from its state (mutual information).
+
+Clips begin at neutral people, as the videos do. The published code compares later frames with first
+frames instead, which there are any pictures; here this would forbid every expression. Against
+unstable training: spectral norm, R1, noise on what critics see, averaged weights.
+"""
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .. import augment, checkpoints
+from ..config import MocoganConfig
+from ..errors import LGFAError
+from ..frames.stylegan2 import Generator
+from ..toon import sample, videos
+from . import critics
+from .mocogan_hd import MotionGenerator, draw_noise, principal_axes
+
+SEED = 4100                             # of everything that is drawn here
+VIEWS = ("shift", "crop", "colour")     # of a picture, besides flips and cut-outs
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of one training; the defaults suit a 128 px generator and half an hour of one CPU core."""
+
+    steps: int = 1800
+    batch: int = 4                          # clips a step
+    frames: int = 16                        # T of a clip
+    window: int = 6                         # frames of it that are rendered and judged
+    resolution: int = 64                    # side of what the critics see
+    components: int = 64                    # principal axes of W; on toons these hold all of it
+    samples: int = 20_000                   # codes from which they are measured
+    pool: int = 768                         # stills to begin at, and pictures of the domain
+    rate: float = 6e-4                      # of Adam, motion generator
+    critic_rate: float = 4e-4               # of Adam, both critics
+    betas: tuple[float, float] = (0.5, 0.999)
+    average: float = 0.995                  # decay of the averaged motion generator
+    follow: float = 0.99                    # decay of the averaged picture critic of the memory
+    memory: int = 1024                      # projections remembered
+    match: float = 5.0                      # weight of feature matching
+    mutual: float = 1.0                     # weight of the mutual information
+    contrast: float = 2.0                   # weight of the contrastive term
+    penalty: float = 50.0                   # weight of R1 of the video critic, halved
+    penalty_every: int = 4                  # steps between two of them, weighed so much higher
+    noise: float = 0.1                      # on the videos that the critic sees, std
+    precision: str = "bf16"                 # of rendering: "bf16" or "fp32"
+    save_every: int = 50                    # steps between two checkpoints
+
+    def scaled(self, scale: float) -> Settings:
+        """Fewer steps and smaller pools for scale < 1."""
+        def part(number: int, least: int) -> int:
+            return max(least, round(number * scale))
+        if scale == 1:
+            return self
+        return replace(self, steps=part(self.steps, 1), pool=part(self.pool, 2 * self.batch),
+                       samples=part(self.samples, 4 * self.components))
+
+
+# ---------------------------------------------------------------- what is learned from
+
+@dataclass(frozen=True)
+class Pool:
+    """Neutral people to begin at, and pictures of the domain, all of the generator's drawing."""
+
+    codes: Tensor                           # [N, w_dim]
+    stills: Tensor                          # [N, 3, r, r], their pictures, float16, -1..1
+    faces: Tensor                           # [N, 3, r, r], float16, any expression
+
+
+@torch.no_grad()
+def make_pool(generator: Generator, count: int, resolution: int, rng: torch.Generator) -> Pool:
+    """Codes of neutral toon people and their pictures, and pictures of the domain's faces."""
+    def pictures(z: Tensor) -> tuple[Tensor, Tensor]:
+        w = generator.mapping(z.to(generator.latent_avg))
+        parts = [shrink(generator.synthesis(part), resolution) for part in w.split(16)]
+        return w[:, 0], torch.cat(parts).clamp(-1, 1).half()
+    people, any_face = sample.identities(count, rng), sample.domain_params(count, rng)
+    codes, stills = pictures(sample.z_from_params(people, rng))
+    return Pool(codes, stills, pictures(sample.z_from_params(any_face, rng))[1])
+
+
+def shrink(x: Tensor, resolution: int) -> Tensor:
+    """[N, 3, R, R] -> [N, 3, r, r], float32, by means over squares; r >= R changes nothing."""
+    factor = x.shape[-1] // resolution
+    return F.avg_pool2d(x.float(), factor) if factor > 1 else x.float()
+
+
+def chosen_frames(frames: int, window: int, rng: torch.Generator) -> Tensor:
+    """Which frames of a clip are judged: evenly spread over it, or a run somewhere in it."""
+    spread, start = torch.rand(2, generator=rng).tolist()
+    if spread < 0.5:
+        return torch.linspace(0, frames - 1, window).round().long()
+    return torch.arange(window) + int(start * (frames - window + 1))
+
+
+def view(x: Tensor, rng: torch.Generator) -> Tensor:
+    """Pictures [B, 3, r, r] seen anew: flipped, shifted, cropped, tinted, a square missing."""
+    flip = torch.rand(len(x), 1, 1, 1, generator=rng).to(x.device) < 0.5
+    x = augment.apply(torch.where(flip, x.flip(-1), x), augment.draw(VIEWS, len(x), rng))
+    side = x.shape[-1]
+    corner = (torch.rand(len(x), 2, generator=rng) * side * 0.8).to(x.device)
+    row, column = (corner[:, i, None] for i in (0, 1))
+    ticks = torch.arange(side, device=x.device)
+    inside_y = (ticks >= row) & (ticks < row + side * 0.2)
+    inside_x = (ticks >= column) & (ticks < column + side * 0.2)
+    return x.masked_fill((inside_y[:, :, None] & inside_x[:, None, :])[:, None], 0.0)
+
+
+# ---------------------------------------------------------------- the training
+
+class Training:
+    """Networks, optimisers and random numbers of one training; `step` is one step of it."""
+
+    def __init__(self, generator: Generator, settings: Settings) -> None:
+        self.generator, self.settings = generator, settings
+        self.device = generator.latent_avg.device
+        self.rng = torch.Generator().manual_seed(SEED)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(SEED)
+            self._networks()
+        self.pool = make_pool(generator, settings.pool, settings.resolution, self.rng)
+
+    def _networks(self) -> None:
+        s, device, shape = self.settings, self.device, self.generator.config
+        motion = MotionGenerator(MocoganConfig(
+            w_dim=shape.w_dim, components=s.components, num_layers=shape.num_layers,
+            resolution=shape.resolution))
+        axes, deviations = measure_axes(self.generator, s.components, s.samples, self.rng)
+        motion.components.copy_(axes)
+        motion.deviations.copy_(deviations)
+        self.motion = motion.to(device)
+        self.average = copy.deepcopy(self.motion)
+        self.video = critics.VideoCritic().to(device)
+        self.image = critics.ImageCritic(s.resolution).to(device)
+        self.follower = copy.deepcopy(self.image)
+        length = self.image.project[-1].out_features
+        self.memories = nn.ModuleList(critics.Memory(s.memory, length) for _ in range(2)).to(device)
+        self.motion_optimiser = torch.optim.Adam(self.motion.parameters(), s.rate, s.betas)
+        self.critic_optimiser = torch.optim.Adam(
+            [*self.video.parameters(), *self.image.parameters()], s.critic_rate, s.betas)
+
+    # ---- one step
+
+    def step(self, number: int) -> dict[str, float]:
+        """The motion generator's step, then the critics' on the same clips; returns the terms."""
+        s = self.settings
+        people = torch.randint(len(self.pool.codes), (s.batch,), generator=self.rng)
+        which = chosen_frames(s.frames, s.window, self.rng)
+        params = videos.courses(s.batch, s.frames, self.rng)[:, which]
+        drawn = videos.draw(params, s.resolution).to(self.device)
+        drawn = self.noisy(drawn)
+        first = self.pool.stills[people].float()
+
+        made, terms = self._motion_step(people, which, drawn, first)
+        terms |= self._critic_step(number, made.detach(), drawn, first, which)
+        _follow(self.average, self.motion, min(s.average, (number + 1) / (number + 10)))
+        _follow(self.follower, self.image, s.follow)
+        return terms
+
+    def _motion_step(self, people, which, drawn, first) -> tuple[Tensor, dict[str, float]]:
+        s = self.settings
+        _learn((self.video, self.image), False)
+        codes = self.pool.codes[people]
+        noise = draw_noise(s.batch, s.frames, codes.shape[1], self.rng).to(codes)
+        offsets, states = self.motion(codes, noise)
+        made = self.render(codes[:, None] + offsets[:, which.to(codes.device)])
+
+        with torch.no_grad():
+            real = self.video(drawn)
+            about_first = self.image(view(first, self.rng))[1]
+        score, about = self.image(view(self._later(made, which), self.rng))
+        terms = {
+            "video": critics.relativistic(self.video(self.noisy(made)), real),
+            "picture": critics.hinge_maker(score),
+            "match": critics.matching(about, about_first),
+            "mutual": critics.mutual(self.motion.guess(states), noise),
+        }
+        loss = (terms["video"] + terms["picture"] + s.match * terms["match"]
+                + s.mutual * terms["mutual"])
+        _descend(loss, self.motion_optimiser, self.motion.parameters())
+        size = offsets.detach()[:, -1].norm(dim=1).mean()
+        return made, _numbers(terms) | {"moved": float(size)}
+
+    def _critic_step(self, number, made, drawn, first, which) -> dict[str, float]:
+        s = self.settings
+        _learn((self.video, self.image), True)
+        terms = {"video critic": critics.relativistic(self.video(drawn),
+                                                      self.video(self.noisy(made)))}
+        loss = terms["video critic"]
+        if number % s.penalty_every == 0:
+            terms["slope"] = critics.slope_penalty(self.video, drawn)
+            loss = loss + 0.5 * s.penalty * s.penalty_every * terms["slope"]
+
+        picked = torch.randint(len(self.pool.faces), (s.batch,), generator=self.rng)
+        real, later = self.pool.faces[picked].float(), self._later(made, which)
+        groups = [torch.cat([real, first]), later]
+        views = [[view(x, self.rng) for _ in range(2)] for x in groups]
+        said = [[self.image(x) for x in pair] for pair in views]
+        scores = [torch.cat([one[0] for one in pair]) for pair in said]
+        count = len(real)                   # neutral first frames are described, not judged
+        right = torch.cat([one[0][:count] for one in said[0]])
+        terms["picture critic"] = critics.hinge_critic(right, scores[1])
+        terms["contrast"] = sum(
+            critics.contrastive(pair[0][1], pair[1][1], memory.kept())
+            for pair, memory in zip(said, self.memories, strict=True))
+        loss = loss + terms["picture critic"] + s.contrast * terms["contrast"]
+        _descend(loss, self.critic_optimiser,
+                 [*self.video.parameters(), *self.image.parameters()])
+        with torch.no_grad():
+            for pair, memory in zip(views, self.memories, strict=True):
+                memory.add(self.follower(pair[0])[1])
+        return _numbers(terms)
+
+    # ---- parts of it
+
+    def render(self, codes: Tensor) -> Tensor:
+        """Codes [B, t, w_dim] -> pictures [B, t, 3, r, r], float32, not clamped."""
+        flat = codes.flatten(0, 1)[:, None].expand(-1, self.generator.num_layers, -1)
+        flat = flat.bfloat16() if self.settings.precision == "bf16" else flat
+        return shrink(self.generator.synthesis(flat), self.settings.resolution).unflatten(
+            0, codes.shape[:2])
+
+    def noisy(self, x: Tensor) -> Tensor:
+        """With noise on it, which hides that a generator draws a little softer than a renderer."""
+        return x + self.settings.noise * torch.randn(x.shape, generator=self.rng).to(x)
+
+    def _later(self, made: Tensor, which: Tensor) -> Tensor:
+        """One frame of each clip [B, 3, r, r], never the still."""
+        least = int(which[0] == 0)
+        pick = torch.randint(least, made.shape[1], (len(made),), generator=self.rng)
+        return made[torch.arange(len(made)), pick]
+
+    # ---- its state
+
+    def _parts(self) -> dict[str, Any]:
+        names = ("motion", "average", "video", "image", "follower", "memories",
+                 "motion_optimiser", "critic_optimiser")
+        return {name: getattr(self, name) for name in names}
+
+    def state(self) -> dict[str, Any]:
+        return {**{name: part.state_dict() for name, part in self._parts().items()},
+                "rng": self.rng.get_state(), "settings": _plain(self.settings)}
+
+    def resume(self, state: dict[str, Any]) -> None:
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.rng.set_state(state["rng"])
+
+
+@torch.no_grad()
+def measure_axes(
+    generator: Generator, count: int, samples: int, rng: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Principal axes [P, w_dim] and deviations [P] of W over standard normal z."""
+    z = torch.randn(samples, generator.config.z_dim, generator=rng).to(generator.latent_avg)
+    w = torch.cat([generator.mapping(part)[:, 0] for part in z.split(4000)])
+    return principal_axes(w, count)
+
+
+def train_motion(
+    generator: Generator,                   # frozen
+    folder: Path,                           # of checkpoints; an unfinished training goes on
+    settings: Settings,
+    note: Callable[[str], None],            # lines of progress
+) -> tuple[MotionGenerator, float]:
+    """The averaged motion generator, in eval mode, and the minutes that its training took."""
+    for weight in generator.parameters():
+        weight.requires_grad_(False)
+    training, start, spent = Training(generator, settings), 0, 0.0
+    found = checkpoints.read_latest(folder) if folder.is_dir() else None
+    if found is not None:
+        state = found[1]
+        free = {"steps": settings.steps, "save_every": settings.save_every}
+        if {**state["settings"], **free} != _plain(settings):
+            raise LGFAError(f"{folder} holds a training with other settings: finish it with those, "
+                            f"or remove it.")
+        training.resume(state)
+        start, spent = state["step"], state["seconds"]
+
+    begun, means = time.time(), {}
+    for number in range(start, settings.steps):
+        terms = training.step(number)
+        if not all(abs(value) < 1e6 for value in terms.values()):       # NaN too
+            raise LGFAError(f"MoCoGAN-HD's training diverged at step {number + 1}: lower the "
+                            f"rates, or raise the penalty.")
+        for name, value in terms.items():
+            means[name] = 0.95 * means.get(name, value) + 0.05 * value
+        done, seconds = number + 1, spent + time.time() - begun
+        if done % 25 == 0 or done == settings.steps:
+            figures = " ".join(f"{name} {value:.3g}" for name, value in means.items())
+            note(f"mocogan-hd {done}/{settings.steps} {seconds / 60:.1f} min {figures}")
+        if done % settings.save_every == 0 or done == settings.steps:
+            checkpoints.write(folder, {"step": done, "seconds": seconds, **training.state()}, 2)
+    return training.average.eval(), (spent + time.time() - begun) / 60
+
+
+def _plain(settings: Settings) -> dict[str, Any]:
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(settings).items()}
+
+
+def _numbers(terms: dict[str, Tensor]) -> dict[str, float]:
+    return {name: float(value.detach()) for name, value in terms.items()}
+
+
+def _learn(networks: Sequence[nn.Module], on: bool) -> None:
+    for network in networks:
+        network.requires_grad_(on)
+
+
+def _descend(loss: Tensor, optimiser: torch.optim.Optimizer, weights) -> None:
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(weights, 10.0)
+    optimiser.step()
+
+
+@torch.no_grad()
+def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Moves averaged weights towards a network's; buffers are copied."""
+    for old, new in zip(average.parameters(), network.parameters(), strict=True):
+        old.lerp_(new, 1 - decay)
+    for old, new in zip(average.buffers(), network.buffers(), strict=True):
+        old.copy_(new)

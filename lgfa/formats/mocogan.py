@@ -1,0 +1,106 @@
+"""Checkpoints of MoCoGAN-HD's published code: modelR_epoch_N.pth, a bare state dict.
+
+    {"w", "b", "enc_cell.*", "cell.*", "fc1.*", "fc2.*"}
+
+The principal axes of W are not in it: they lie in pca_comp.npy [n, w_dim] and pca_stdev.npy [n],
+of which training used the first rows. Both files are looked for beside the checkpoint. The
+generator's size is in neither; the motion fits any with codes of this length.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..config import MocoganConfig
+from ..errors import LGFAError
+from .core import Format
+
+AXES, DEVIATIONS = "pca_comp.npy", "pca_stdev.npy"
+PCA = "lgfa_pca"                        # where `with_axes` puts what the two files hold
+MODULES = {                             # authors' name -> ours
+    "enc_cell": "initial", "cell": "cell", "fc1": "guess_hidden", "fc2": "guess_noise",
+}
+TRANSPOSED = {"w": "coefficients.weight"}       # stored [hidden, P], to be multiplied from the left
+SAME = {"b": "coefficients.bias"}
+
+
+def _weights(tree: Any) -> dict[str, Any]:
+    """The state dict without the "module." of parallel training."""
+    return {str(k).removeprefix("module."): v for k, v in tree.items() if k != PCA}
+
+
+def is_motion(tree: Any) -> bool:
+    """The motion generator's own names; the two LSTM cells tell it from everything else."""
+    return isinstance(tree, Mapping) and {
+        "w", "b", "enc_cell.weight_ih", "cell.weight_ih", "fc1.weight"} <= set(_weights(tree))
+
+
+def is_video_critic(tree: Any) -> bool:
+    """modelD_3d_epoch_N.pth"""
+    return isinstance(tree, Mapping) and any("netD.scale0_layer0." in str(k) for k in tree)
+
+
+def is_image_critic(tree: Any) -> bool:
+    """modelD_img_epoch_N.pth"""
+    return isinstance(tree, Mapping) and {"q_real", "q_fake", "q_ptr"} <= set(_weights(tree))
+
+
+def with_axes(tree: Any, file: Path) -> Any:
+    """The tree with the principal axes that lie beside the file; without them if there are none."""
+    paths = [file.parent / name for name in (AXES, DEVIATIONS)]
+    if PCA in tree or not all(path.is_file() for path in paths):
+        return tree
+    return {**tree, PCA: [_array(path) for path in paths]}
+
+
+def _array(path: Path) -> torch.Tensor:
+    try:
+        return torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float32))
+    except (OSError, ValueError, TypeError) as error:
+        raise LGFAError(f"{path} holds no plain array of numbers: download it again.") from error
+
+
+def convert_motion(tree: Any) -> tuple[MocoganConfig, dict[str, torch.Tensor]]:
+    """Settings, read off the shapes, and renamed weights with the axes that they belong to."""
+    weights = _weights(tree)
+    if PCA not in tree:
+        raise LGFAError(f"this MoCoGAN-HD motion generator walks along principal axes that are in "
+                        f"files of their own: put its {AXES} and {DEVIATIONS} beside it.")
+    hidden, count = weights["w"].shape
+    width = weights["cell.weight_ih"].shape[1]
+    axes, deviations = _checked(tree[PCA], count, width)
+    out = {"components": axes[:count], "deviations": deviations[:count]}
+    for name, tensor in weights.items():
+        module, _, rest = name.partition(".")
+        if name in TRANSPOSED:
+            out[TRANSPOSED[name]] = tensor.t()
+        else:                           # what no rule knows keeps its name, to be listed
+            out[SAME.get(name, f"{MODULES[module]}.{rest}" if module in MODULES else name)] = tensor
+    return MocoganConfig(w_dim=width, hidden=hidden, components=count), out
+
+
+def _checked(pair: list[torch.Tensor], count: int, width: int) -> list[torch.Tensor]:
+    """The axes [n, width] and deviations [n], n >= count; LGFAError when they are others."""
+    axes, deviations = pair
+    if axes.ndim != 2 or axes.shape[1] != width or min(len(axes), deviations.numel()) < count \
+            or deviations.ndim != 1:
+        raise LGFAError(f"{AXES} of shape {list(axes.shape)} and {DEVIATIONS} of "
+                        f"{list(deviations.shape)} do not belong to this motion generator, which "
+                        f"walks along {count} axes of {width} numbers: take its own.")
+    return pair
+
+
+def _refused(what: str, matches) -> Format:
+    return Format(f"MoCoGAN-HD's {what}", "mocogan", matches, refuse=(
+        f"this is MoCoGAN-HD's {what}, which only its training used: give modelR_epoch_N.pth."))
+
+
+FORMATS = [
+    Format("MoCoGAN-HD checkpoint", "mocogan", is_motion, convert_motion, beside=with_axes),
+    _refused("video critic", is_video_critic),
+    _refused("picture critic", is_image_critic),
+]

@@ -1,0 +1,356 @@
+"""MoCoGAN-HD: its walk, principal axes, losses by hand, training, checkpoints, drawn videos."""
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from tiny import LAYERS, W_DIM, tiny_generator
+
+from lgfa import build, formats
+from lgfa.animate import Animator
+from lgfa.baselines import critics, mocogan_hd, mocogan_training
+from lgfa.baselines.mocogan_hd import Mocogan, MotionGenerator, principal_axes
+from lgfa.baselines.table import BASELINES, Parts
+from lgfa.config import GeneratorConfig, MocoganConfig
+from lgfa.domain import check_fits
+from lgfa.errors import LGFAError
+from lgfa.frames.stylegan2 import Generator
+from lgfa.toon import table as tb
+from lgfa.toon import videos
+
+SMALL = mocogan_training.Settings(
+    steps=3, batch=2, frames=6, window=4, resolution=16, components=5, samples=200, pool=6,
+    memory=8, penalty_every=2, precision="fp32", save_every=1)
+
+
+def small_motion(**others: object) -> MotionGenerator:
+    torch.manual_seed(5)
+    motion = MotionGenerator(MocoganConfig(W_DIM, 7, 4, **{"num_layers": LAYERS, **others}))
+    axes = torch.linalg.qr(torch.randn(W_DIM, 4))[0].t()
+    motion.components.copy_(axes)
+    motion.deviations.copy_(torch.tensor([4.0, 3.0, 2.0, 1.0]))
+    torch.nn.init.normal_(motion.coefficients.weight)
+    return motion.eval()
+
+
+def toon_generator() -> Generator:
+    """A small one that takes the toon domain's z."""
+    torch.manual_seed(0)
+    return Generator(GeneratorConfig(16, (8, 8, 8), 512, W_DIM, mapping_layers=2)).eval()
+
+
+# ---------------------------------------------------------------- the walk
+
+@torch.no_grad()
+def test_steps_follow_the_formula():
+    motion = small_motion()
+    w, noise = torch.randn(2, W_DIM), torch.randn(2, 3, W_DIM)
+    offsets, states = motion(w, noise)
+    h, c = motion.initial(w)
+    place = torch.zeros(2, W_DIM)
+    for i in range(3):
+        h, c = motion.cell(noise[:, i], (h, c))
+        share = torch.tanh(h @ motion.coefficients.weight.t() + motion.coefficients.bias)
+        place = place + 0.2 * (share * motion.deviations) @ motion.components
+        assert torch.allclose(offsets[:, i + 1], place, atol=1e-5)
+    assert torch.equal(states[:, -1], torch.cat([h, c], 1)) and states.shape == (2, 3, 14)
+    assert not offsets[:, 0].any()
+
+
+def test_a_step_is_bounded_along_each_axis():
+    offsets, _ = small_motion()(10 * torch.randn(4, W_DIM), 10 * torch.randn(4, 5, W_DIM))
+    along = offsets.diff(dim=1) @ small_motion().components.t()
+    assert bool((along.abs() <= 0.2 * small_motion().deviations + 1e-4).all())
+
+
+def test_method_starts_at_the_still_and_obeys_the_seed():
+    method = Mocogan(small_motion())
+    w_s = torch.randn(1, LAYERS, W_DIM)
+    z_v, z_t = method.embed(None, "anything")
+    assert z_v is None and z_t.shape == (1, 1) and method.content(w_s, None) is w_s
+    path = method(w_s, z_v, z_t, 9, seed=3)
+    assert path.shape == (1, 9, LAYERS, W_DIM) and torch.equal(path[:, 0], w_s)
+    assert torch.equal(path, method(w_s, z_v, z_t, 9, seed=3))
+    assert not torch.equal(path, method(w_s, z_v, z_t, 9, seed=4))
+    moved = path - w_s[:, None]                     # alike in all layers
+    assert torch.allclose(moved, moved[:, :, :1].expand_as(moved), atol=1e-5)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 30])
+def test_any_number_of_frames_goes_on_from_fewer(frames):
+    method, w_s = Mocogan(small_motion()), torch.randn(1, LAYERS, W_DIM)
+    path, longer = (method(w_s, None, torch.zeros(1, 1), n, 0) for n in (frames, 40))
+    assert path.shape[1] == frames and torch.allclose(path, longer[:, :frames], atol=1e-6)
+
+
+def test_shapes_are_refused_in_a_sentence():
+    motion = small_motion()
+    with pytest.raises(LGFAError, match="takes codes"):
+        motion(torch.zeros(2, W_DIM + 1), torch.zeros(2, 3, W_DIM))
+    with pytest.raises(LGFAError, match="one code"):
+        Mocogan(motion)(torch.zeros(2, LAYERS, W_DIM), None, torch.zeros(1, 1), 3, 0)
+    with pytest.raises(LGFAError, match="no more components"):
+        MocoganConfig(w_dim=4, components=5)
+
+
+# ---------------------------------------------------------------- principal axes
+
+def test_axes_are_numpys():
+    w = np.random.default_rng(0).normal(size=(50, 6)) @ np.diag([5, 4, 3, 2, 1, 0.5]) + 7
+    axes, deviations = principal_axes(torch.from_numpy(w), 4)
+    _, s, v = np.linalg.svd(w - w.mean(0), full_matrices=False)
+    assert np.allclose(deviations, s[:4] / math.sqrt(49), atol=1e-5)
+    assert np.allclose(np.abs((axes.numpy() * v[:4]).sum(1)), 1, atol=1e-5)
+    assert bool((axes.gather(1, axes.abs().argmax(1, keepdim=True)) > 0).all())
+
+
+def test_axes_of_points_on_a_line():
+    axes, deviations = principal_axes(torch.tensor([[0.0, 0], [3, 4], [6, 8]]), 2)
+    assert torch.allclose(axes[0], torch.tensor([0.6, 0.8])) and deviations.tolist()[0] == 5.0
+    assert deviations[1] == pytest.approx(0, abs=1e-6)
+    with pytest.raises(LGFAError, match="principal components"):
+        principal_axes(torch.zeros(3, 2), 3)
+
+
+# ---------------------------------------------------------------- losses by hand
+
+def test_hinge():
+    real, made = torch.tensor([2.0, 0.5]), torch.tensor([-3.0, 1.0])
+    assert float(critics.hinge_critic(real, made)) == (0 + 0.5) / 2 + (0 + 2) / 2
+    assert float(critics.hinge_maker(made)) == 1.0
+
+
+def test_relativistic():
+    real, made = torch.tensor([3.0, 1.0]), torch.tensor([0.0, 2.0])       # means 2 and 1
+    # real - 1 - 1 = 1, -1; made - 2 = -2, 0
+    assert float(critics.relativistic([real], [made])) == ((1 + 1) / 2 + (4 + 0) / 2) / 2
+    # made - 2 - 1 = -3, -1; real - 1 = 2, 0
+    assert float(critics.relativistic([made], [real])) == ((9 + 1) / 2 + (4 + 0) / 2) / 2
+    assert float(critics.relativistic([real] * 2, [made] * 2)) == 3.0
+
+
+def test_contrastive():
+    one, other = torch.eye(2), 5 * torch.eye(2)             # partners alike, all others apart
+    wanted = -math.log(math.exp(2) / (math.exp(2) + 2))     # tau 0.5: logits 2, 0, 0
+    assert float(critics.contrastive(one, other, tau=0.5)) == pytest.approx(wanted, rel=1e-5)
+    memory = torch.tensor([[-1.0, -1.0]])                   # a logit of -sqrt(2) more
+    wanted = -math.log(math.exp(2) / (math.exp(2) + 2 + math.exp(-math.sqrt(2))))
+    assert float(critics.contrastive(one, other, memory, 0.5)) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_matching_and_mutual():
+    a, b = torch.tensor([[1.0, 0], [0, 2]]), torch.tensor([[2.0, 0], [3, 0]])
+    assert float(critics.matching(a, b)) == pytest.approx(-0.5)
+    noise = torch.tensor([[[0.0, 1.0]]], requires_grad=True)
+    guess = torch.tensor([[[0.0, -4.0]]], requires_grad=True)
+    loss = critics.mutual(guess, noise)
+    loss.backward()
+    assert loss.item() == pytest.approx(1.0) and noise.grad is None
+
+
+def test_slope_penalty():
+    x = torch.tensor([[1.0, 2.0], [3.0, 0.0]])
+    # of the mean of x^2 the gradient is x: (5 + 9) / 2; of two scales of 3 x_1, (6)^2
+    assert critics.slope_penalty(torch.square, x).item() == 7.0
+    assert critics.slope_penalty(lambda x: [3 * x[:, :1]] * 2, x).item() == 36.0
+
+
+def test_memory_is_a_ring():
+    memory = critics.Memory(3, 1)
+    assert memory.kept().shape == (0, 1)
+    memory.add(torch.tensor([[1.0], [2]]))
+    assert memory.kept().flatten().tolist() == [1, 2]
+    memory.add(torch.tensor([[3.0], [4]]))
+    assert memory.kept().flatten().tolist() == [4, 2, 3]
+
+
+@pytest.mark.parametrize("side", [16, 64])
+def test_critics_shapes(side):
+    score, about = critics.ImageCritic(side, projection=9)(torch.randn(2, 3, side, side))
+    assert score.shape == (2,) and about.shape == (2, 9)
+    coarse = side // 8
+    said = critics.VideoCritic((4, 4, 4))(torch.randn(2, 6, 3, side, side))
+    assert [s.shape for s in said] == [(2, 1, coarse, coarse), (2, 1, coarse // 2, coarse // 2)]
+
+
+# ---------------------------------------------------------------- training
+
+def test_training_moves_what_it_should():
+    generator = toon_generator().requires_grad_(False)
+    training = mocogan_training.Training(generator, SMALL)
+    parts = ("motion", "average", "video", "image", "follower")
+    before = {n: [w.detach().clone() for w in getattr(training, n).parameters()] for n in parts}
+    frozen = {k: v.clone() for k, v in generator.state_dict().items()}
+    terms = training.step(0)
+    for name in parts:
+        now = list(getattr(training, name).parameters())
+        changed = sum(not torch.equal(a, b) for a, b in zip(now, before[name], strict=True))
+        assert changed >= len(now) - 2, name
+    assert all(torch.equal(v, frozen[k]) for k, v in generator.state_dict().items())
+    assert {"video", "picture", "match", "mutual", "video critic", "slope", "picture critic",
+            "contrast", "moved"} == set(terms)
+    assert all(math.isfinite(v) for v in terms.values())
+    assert "slope" not in training.step(1)                          # every second step only
+
+
+def weights_of(motion: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([w.flatten() for w in motion.state_dict().values()])
+
+
+def test_a_stopped_training_goes_on_as_if_it_had_not(tmp_path):
+    whole, _ = mocogan_training.train_motion(toon_generator(), tmp_path / "a", SMALL, print)
+    two = replace(SMALL, steps=2)
+    mocogan_training.train_motion(toon_generator(), tmp_path / "b", two, print)
+    lines: list[str] = []
+    rest, _ = mocogan_training.train_motion(toon_generator(), tmp_path / "b", SMALL, lines.append)
+    assert torch.equal(weights_of(whole), weights_of(rest))
+    assert len(lines) == 1 and "3/3" in lines[0]
+    with pytest.raises(LGFAError, match="other settings"):
+        mocogan_training.train_motion(toon_generator(), tmp_path / "b",
+                                      replace(SMALL, match=1.0), print)
+
+
+def test_baseline_of_the_table(tmp_path, monkeypatch):
+    monkeypatch.setattr(mocogan_training, "Settings",
+                        lambda: replace(SMALL, steps=100, pool=100, components=W_DIM))
+    entry = BASELINES["mocogan-hd"]
+    parts = Parts(toon_generator(), None, domain="toon")
+    assert entry.units(["a", "b"]) == ["motion"]
+    file = entry.train("motion", parts, tmp_path, lambda line: None, scale=0.01)
+    assert file == tmp_path / "motion.safetensors" and list(tmp_path.iterdir()) == [file]
+    info = formats.read(file)["lgfa"]["info"]
+    assert info["training"]["steps"] == 1 and info["minutes"] >= 0
+    method = entry.load(parts, tmp_path, ["a"])
+    animator = Animator(parts.generator, motion=method)
+    still = torch.randn(LAYERS, W_DIM)
+    assert torch.equal(animator.trajectory(still, ["a", "b"], 8)[0], still)
+    with pytest.raises(LGFAError, match="only the toon domain"):
+        entry.train("motion", Parts(toon_generator(), None), tmp_path, print, 0.01)
+
+
+def test_judged_frames_lie_in_the_clip():
+    rng = torch.Generator().manual_seed(0)
+    found = [mocogan_training.chosen_frames(16, 6, rng).tolist() for _ in range(40)]
+    assert [0, 3, 6, 9, 12, 15] in found
+    runs = [f for f in found if f[1] == f[0] + 1]
+    assert len(runs) > 5 and all(f == list(range(f[0], f[0] + 6)) for f in runs)
+    assert min(f[0] for f in runs) >= 0 and max(f[-1] for f in runs) <= 15
+
+
+# ---------------------------------------------------------------- checkpoints
+
+def public(folder, rows: int = W_DIM, prefix: str = "") -> MotionGenerator:
+    """A checkpoint as the published code writes it, its axes beside it; returns ours."""
+    motion = small_motion(num_layers=None)
+    own = motion.state_dict()
+    out = {"w": own["coefficients.weight"].t().contiguous(), "b": own["coefficients.bias"]}
+    for theirs, ours in (("enc_cell", "initial"), ("cell", "cell"), ("fc1", "guess_hidden"),
+                         ("fc2", "guess_noise")):
+        out |= {f"{theirs}.{k.split('.')[1]}": v for k, v in own.items()
+                if k.startswith(f"{ours}.")}
+    torch.save({prefix + k: v for k, v in out.items()}, folder / "modelR_epoch_9.pth")
+    axes, deviations = np.random.default_rng(0).normal(size=(rows, W_DIM)), np.arange(rows) + 1.0
+    count = min(4, rows)
+    axes[:count], deviations[:count] = own["components"][:count], own["deviations"][:count]
+    np.save(folder / "pca_comp.npy", axes)
+    np.save(folder / "pca_stdev.npy", deviations)
+    return motion
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_public_checkpoint_loads(tmp_path, prefix):
+    ours = public(tmp_path, prefix=prefix)
+    loaded = formats.load(tmp_path / "modelR_epoch_9.pth", "mocogan")
+    assert loaded.config == MocoganConfig(W_DIM, 7, 4) and build.kind_of(loaded) == "mocogan"
+    assert all(torch.equal(v, loaded.state_dict()[k]) for k, v in ours.state_dict().items())
+    formats.save(tmp_path / "m.safetensors", loaded)
+    again = formats.load(tmp_path / "m.safetensors")
+    assert again.config == loaded.config and torch.equal(weights_of(again), weights_of(loaded))
+
+
+def test_public_checkpoint_animates_any_generator_of_its_width(tmp_path):
+    public(tmp_path)
+    formats.save(tmp_path / "g.safetensors", tiny_generator())
+    animator = Animator.from_pretrained(None, device="cpu", generator=tmp_path / "g.safetensors",
+                                        motion=tmp_path / "modelR_epoch_9.pth")
+    clip = animator.animate(torch.zeros(LAYERS, W_DIM), "anything", frames=4)
+    assert clip.frames.shape == (4, 16, 16, 3)
+    with pytest.raises(LGFAError, match="do not belong together"):
+        check_fits("motion model", animator.method, tiny_generator(w_dim=W_DIM + 8).config)
+
+
+def test_public_checkpoint_without_its_axes(tmp_path):
+    public(tmp_path)
+    (tmp_path / "pca_stdev.npy").unlink()
+    with pytest.raises(LGFAError, match="pca_comp.npy and pca_stdev.npy beside it"):
+        formats.load(tmp_path / "modelR_epoch_9.pth")
+    public(tmp_path, rows=3)
+    with pytest.raises(LGFAError, match="walks along 4 axes of 24"):
+        formats.load(tmp_path / "modelR_epoch_9.pth")
+    (tmp_path / "pca_comp.npy").write_bytes(b"nothing")
+    with pytest.raises(LGFAError, match="no plain array"):
+        formats.load(tmp_path / "modelR_epoch_9.pth")
+
+
+@pytest.mark.parametrize("tree", [
+    {"module.netD.scale0_layer0.0.weight": torch.zeros(2)},
+    {f"module.{k}": torch.zeros(2) for k in ("q_real", "q_fake", "q_ptr", "modelD.x")}])
+def test_critics_of_the_published_code_are_refused(tmp_path, tree):
+    torch.save(tree, tmp_path / "modelD.pth")
+    with pytest.raises(LGFAError, match="give modelR_epoch_N.pth"):
+        formats.load(tmp_path / "modelD.pth", "motion")
+
+
+def test_a_motion_generator_is_no_generator(tmp_path):
+    formats.save(tmp_path / "m.safetensors", small_motion())
+    with pytest.raises(LGFAError, match="image generator is needed"):
+        formats.load(tmp_path / "m.safetensors", "generator")
+
+
+# ---------------------------------------------------------------- drawn videos
+
+def test_videos():
+    made = videos.videos(3, 5, 16, torch.Generator().manual_seed(1))
+    again = videos.videos(3, 5, 16, torch.Generator().manual_seed(1))
+    assert made.shape == (3, 5, 3, 16, 16) and made.dtype == torch.float32
+    assert float(made.min()) >= -1 and float(made.max()) <= 1 and torch.equal(made, again)
+    assert not torch.equal(made, videos.videos(3, 5, 16, torch.Generator().manual_seed(2)))
+
+
+def test_courses_start_neutral_stay_in_range_and_keep_the_person():
+    path = videos.courses(200, 16, torch.Generator().manual_seed(0))
+    assert path.shape == (200, 16, tb.K)
+    neutral = tb.expression_table()[0, tb.EXPRESSION_SLICE]
+    assert torch.allclose(path[:, 0, tb.EXPRESSION_SLICE], neutral.expand(200, -1))
+    people = path[:, :, :tb.EXPRESSION_SLICE.start]
+    assert torch.allclose(people, people[:, :1].expand_as(people), atol=1e-6)
+    low, high = (torch.tensor([getattr(p, end) for p in tb.PARAMETERS]) for end in ("low", "high"))
+    assert bool((path >= low - 1e-5).all()) and bool((path <= high + 1e-5).all())
+    assert not path[:, :, [tb.INDEX[n] for n in tb.POSE]].any()
+
+
+def test_courses_move_smoothly_and_variously():
+    path = videos.courses(200, 16, torch.Generator().manual_seed(0))
+    lids = [tb.INDEX[n] for n in videos.LIDS]
+    rest = [i for i in range(tb.K) if i not in lids]
+    span = torch.tensor([p.high - p.low for p in tb.PARAMETERS])
+    assert float((path.diff(dim=1) / span)[:, :, rest].abs().max()) < 0.5
+    moved = (path - path[:, :1]).abs().amax(2)                      # no eye blinks at the end
+    assert float(moved.amax(1).min()) > 0.3                         # everybody shows something
+    back = moved[:, -1] < 0.05
+    assert 0.1 < float(back.float().mean()) < 0.3                   # some calm down
+    end = F.normalize((path[:, -1] - path[:, 0])[~back], dim=1)
+    assert float((end @ end.t()).mean()) < 0.5                      # not all do the same
+
+
+def test_time_is_a_share_of_the_video():
+    one, two = (videos.courses(4, n, torch.Generator().manual_seed(3)) for n in (5, 9))
+    assert torch.allclose(one, two[:, ::2], atol=1e-5)
+
+
+def test_kind_and_module_of_the_table():
+    assert BASELINES["mocogan-hd"].module == "mocogan_hd" and callable(mocogan_hd.train)
