@@ -155,6 +155,26 @@ class IdentityConfig(_Frozen):
 
 
 @dataclass(frozen=True)
+class InceptionResNetConfig(_Frozen):
+    """InceptionResNet-V1 face recognition (embed/inception_resnet.py)."""
+
+    input_size: int = 160                   # side of the network's input
+    embed_dim: int = 512                    # length of the embedding
+    crop: tuple[int, ...] | None = (35, 223, 32, 220)   # rows and columns of a 256 px image that
+    #                                         it looks at (from, to, from, to); None = all of it
+
+    def _check(self) -> None:
+        if self.input_size < 75 or self.embed_dim < 1:
+            raise LGFAError("an InceptionResNet reads images of at least 75 px and gives at least "
+                            "one number.")
+        if self.crop is not None and not (
+                len(self.crop) == 4 and 0 <= self.crop[0] < self.crop[1] <= 256
+                and 0 <= self.crop[2] < self.crop[3] <= 256):
+            raise LGFAError("an InceptionResNet's crop is four numbers: rows from, to, columns "
+                            "from, to, inside 256 px.")
+
+
+@dataclass(frozen=True)
 class ClipConfig(_Frozen):
     """open_clip's own description of a CLIP (embed/clip.py)."""
 
@@ -259,6 +279,32 @@ class MocoganConfig(_Frozen):
         if not all(isinstance(n, int) and n >= 1 for n in sizes) or self.components > self.w_dim:
             raise LGFAError("MoCoGAN-HD's motion needs w_dim, hidden and components from 1, and "
                             "no more components than w_dim.")
+
+
+@dataclass(frozen=True)
+class MapperConfig(_Frozen):
+    """StyleCLIP's latent mapper (baselines/styleclip_mapper.py); the defaults are its authors'."""
+
+    text: str = ""                          # the sentence that it shows; "" = nobody noted it
+    num_layers: int = 18                    # L of its generator
+    w_dim: int = 512                        # length of a style code
+    parts: tuple[str, ...] = ("coarse", "medium", "fine")   # sub-mappers; or ("all",)
+    depth: int = 4                          # linear layers of a sub-mapper
+    norm: str = "layers"                    # pixel norm over a code's "channels", as StyleGAN2's,
+    #                                         or over the "layers" of a part: the published code
+    size: float = 0.1                       # factor of the mapper's output
+    resolution: int | None = None           # side of its generator's images; None = any
+
+    def _check(self) -> None:
+        known = ("coarse", "medium", "fine")
+        if self.parts != ("all",) and (not self.parts or self.parts != tuple(
+                part for part in known if part in self.parts)):
+            raise LGFAError(f"a mapper has the parts coarse, medium and fine, some of them, or "
+                            f"all alone, not {', '.join(self.parts) or 'none'}.")
+        if self.norm not in ("channels", "layers"):
+            raise LGFAError(f"a mapper's norm goes over channels or layers, not {self.norm!r}.")
+        if min(self.num_layers, self.w_dim, self.depth) < 1:
+            raise LGFAError("a mapper needs num_layers, w_dim and depth of at least 1.")
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,11 @@ MODELS: dict[str, Model] = {
         "MIT", "https://github.com/xinntao/facexlib/releases/download/v0.1.0/"
         "recognition_arcface_ir_se50.pth", 175, 175_367_323,
         "a035c768259b98ab1ce0e646312f48b9e1e218197a0f80ac6765e88f8b6ddf28", "identity"),
+    "inception-resnet": Model(
+        "20180402-114759-vggface2.pt", "identity network of the paper's ACD",
+        "facenet-pytorch checkpoint", "of the repository MIT, of the weights unknown",
+        "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/"
+        "20180402-114759-vggface2.pt", 107, kind="inception_resnet"),
     "clip-rn50": Model(
         "RN50.pt", "CLIP of the paper's main results (RN50/openai)", "OpenAI CLIP archive", "MIT",
         _OPENAI + "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762/RN50.pt", 256,
