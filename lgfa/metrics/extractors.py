@@ -17,12 +17,15 @@ from torch import Tensor, nn
 
 from .. import build, formats
 from ..errors import LGFAError
+from .foreign import i3d_features, load_inception
 from .metric import Shown
 
 BATCH = 64          # pictures that a network sees at once
 
 # extractor -> the kind of network that its file holds
-KINDS = {"identity": "identity", "attributes": "attributes", "clip": "clip", "irse50": "identity"}
+KINDS = {"identity": "identity", "attributes": "attributes", "clip": "clip", "irse50": "identity",
+         "inceptionresnet": "inception_resnet"}
+FOREIGN = ("inception", "i3d")              # of other projects, see foreign.py
 # extractor -> its file's name in a domain's folder
 OWN = {"identity": "judge", "attributes": "attributes", "clip": "clip"}
 PACKAGES = ("cv2",)
@@ -47,12 +50,14 @@ class Eyes:
         device: str | torch.device = "cpu",
         **parts: Part | None,
         # identity: instead of the domain's judge; attributes, clip: instead of its own;
-        # irse50: file of IR-SE50. Each a network or a file's name
+        # irse50, inceptionresnet: files of face recognition networks; inception: clean-fid's file;
+        # i3d: a module. Each a network or a file's name
     ) -> None:
-        strange = sorted(set(parts) - set(KINDS))
+        known = (*KINDS, *FOREIGN)
+        strange = sorted(set(parts) - set(known))
         if strange:
             raise LGFAError(f"there is no extractor {', '.join(strange)}; "
-                            f"there are {', '.join(KINDS)}.")
+                            f"there are {', '.join(known)}.")
         self.domain, self.device = domain, torch.device(device)
         self._given = {name: part for name, part in parts.items() if part is not None}
         self._loaded: dict[str, Any] = {}
@@ -79,8 +84,9 @@ class Eyes:
                 raise LGFAError(f"there is no {name} network to measure with: give its file as "
                                 f"`{name}`.")
             if not isinstance(given, nn.Module):
-                given = formats.load(given, KINDS[name])
-            self._loaded[name] = given.to(self.device).eval().requires_grad_(False)
+                given = _load(name, given)
+            # a network that is shared with others keeps its gradients; nothing here takes any
+            self._loaded[name] = given.to(self.device).eval()
         return self._loaded[name]
 
     def _own_file(self, name: str):
@@ -128,6 +134,16 @@ class Eyes:
             self._texts[text] = self.network("clip").encode_text([text])[0].float().cpu()
         return self._texts[text]
 
+    @torch.no_grad()
+    def inception(self, frames: Tensor) -> Tensor:
+        """[T, 3, H, W] -> features of FID [T, 2048]."""
+        return self._look(self.network("inception"), frames)
+
+    @torch.no_grad()
+    def i3d(self, frames: Tensor) -> Tensor:
+        """One clip [T, 3, H, W] -> features of FVD [1, 400]."""
+        return i3d_features(self.network("i3d"), frames.to(self.device)).float().cpu()
+
     def _look(self, look: Callable[[Tensor], Any], frames: Tensor) -> Any:
         out = batched(lambda x: look(x.to(self.device)), frames)
         return tuple(o.float().cpu() for o in out) if isinstance(out, tuple) else out.float().cpu()
@@ -147,6 +163,16 @@ class Eyes:
         if self._latest is None or self._latest.shown is not shown:
             self._latest = Seen(shown, self)
         return self._latest
+
+
+def _load(name: str, file: str | PathLike[str]) -> nn.Module:
+    """An extractor from its file."""
+    if name == "inception":
+        return load_inception(file)
+    if name == "i3d":
+        raise LGFAError("I3D is a TorchScript program, which this project does not run from a "
+                        "file: load it yourself and give the module as `i3d`.")
+    return formats.load(file, KINDS[name])
 
 
 class Seen:

@@ -6,6 +6,7 @@ from torch import Tensor
 from ..toon import table as tb
 from . import truth
 from .extractors import Eyes
+from .flow import warping_error
 from .metric import Shown, clip_metric
 from .statistics import absolute_differences, acd, differences, ratio
 
@@ -24,6 +25,12 @@ def acd_toon(shown: Shown, eyes: Eyes) -> float:
 @clip_metric("mean distance of any two frames' identity by IR-SE50", "lower", needs=("irse50",))
 def acd_irse50(shown: Shown, eyes: Eyes) -> float:
     return acd(eyes.seen(shown).identity("irse50")[1:])
+
+
+@clip_metric("mean distance of any two frames' identity by InceptionResNet-V1, as in the paper",
+             "lower", needs=("inceptionresnet",))
+def acd_inceptionresnet(shown: Shown, eyes: Eyes) -> float:
+    return acd(eyes.seen(shown).identity("inceptionresnet")[1:])
 
 
 @clip_metric("identity of the last frame away from the still's", "lower", "of two people",
@@ -154,3 +161,9 @@ def jerk_ratio(shown: Shown, eyes: Eyes) -> float:
 def peak_ratio(shown: Shown, eyes: Eyes) -> float:
     steps = differences(shown.latents)
     return ratio(steps.max(), steps.mean(), still=1.0)
+
+
+@clip_metric("mean difference of a frame and the next one brought back along DIS optical flow",
+             "lower", "1/255", needs=("cv2",))
+def warp_flow(shown: Shown, eyes: Eyes) -> float:
+    return warping_error(shown.frames) * GREY

@@ -1,6 +1,8 @@
 """Metrics of many clips: distances between distributions, and the references that they need."""
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -31,12 +33,31 @@ def fvd_toon(features: Tensor, reference: Tensor) -> float:
     return frechet(features, reference)
 
 
+@set_metric("Frechet distance of frames, Inception features (2048) by clean-fid",
+            needs=("inception",))
+def fid_inception(features: Tensor, reference: Tensor) -> float:
+    return frechet(features, reference)
+
+
+@set_metric("Frechet distance of clips, I3D logits (400) in the protocol of StyleGAN-V",
+            needs=("i3d",))
+def fvd_i3d(features: Tensor, reference: Tensor) -> float:
+    return frechet(features, reference)
+
+
 def set_features(shown: Shown, eyes: Eyes) -> dict[str, Tensor]:
-    """What each metric of sets needs from one clip: {"fd_toon": [T, 192], "fvd_toon": [1, 72]}."""
+    """What each metric of sets needs from one clip: {"fd_toon": [T, 192], "fvd_toon": [1, 72]}.
+
+    fid_inception [T, 2048] and fvd_i3d [1, 400] too, where those networks are given.
+    """
     out = {}
     if eyes.has("toon") and eyes.has("attributes"):
         features, _, params = eyes.seen(shown).attributes
         out = {"fd_toon": features, "fvd_toon": video_features(params[None])}
+    if eyes.has("inception"):
+        out["fid_inception"] = eyes.inception(shown.frames)
+    if eyes.has("i3d"):
+        out["fvd_i3d"] = eyes.i3d(shown.frames)
     return out
 
 
@@ -63,22 +84,31 @@ def reference_features(
                         "real pictures for any other.")
     rng = torch.Generator().manual_seed(SEED + seed)
     people, which = _people(count, rng)
-    strength = torch.rand(count, generator=rng)
-    drawn = sample.with_expression(people, which, strength)
-    return {
-        "fd_toon": batched(lambda p: eyes.features(render(p, RESOLUTION)), drawn),
-        "fvd_toon": _videos(eyes, count, rng),
-    }
+    drawn = sample.with_expression(people, which, torch.rand(count, generator=rng))
+    out = {"fd_toon": _drawings(drawn, eyes.features)}
+    if eyes.has("inception"):
+        out["fid_inception"] = _drawings(drawn, eyes.inception)
+
+    # of a video, only the frames that the features look at are drawn
+    videos = _people(count, rng)
+    seen = [_drawings(sample.with_expression(*videos, ramp(time / (FRAMES - 1))),
+                      lambda x: eyes.attributes(x)[1]) for time in moments(FRAMES)]
+    out["fvd_toon"] = torch.stack(seen, 1)[:, :, tb.EXPRESSION_SLICE].flatten(1)
+    if eyes.has("i3d"):
+        out["fvd_i3d"] = torch.cat([eyes.i3d(_video(*one)) for one in zip(*videos, strict=True)])
+    return out
 
 
-def _videos(eyes: Eyes, count: int, rng: torch.Generator) -> Tensor:
-    """Only the frames that the features look at are drawn."""
-    people, which = _people(count, rng)
-    seen = []
-    for time in moments(FRAMES):
-        drawn = sample.with_expression(people, which, ramp(time / (FRAMES - 1)))
-        seen.append(batched(lambda p: eyes.attributes(render(p, RESOLUTION))[1], drawn))
-    return torch.stack(seen, 1)[:, :, tb.EXPRESSION_SLICE].flatten(1)
+def _drawings(params: Tensor, look: Callable[[Tensor], Tensor]) -> Tensor:
+    """Features of drawings of params [N, K], drawn in parts."""
+    return batched(lambda p: look(render(p, RESOLUTION)), params)
+
+
+def _video(person: Tensor, which: Tensor) -> Tensor:
+    """Frames [16, 3, R, R] of one person [K] on the way to an expression."""
+    strength = torch.tensor([ramp(i / (FRAMES - 1)) for i in range(FRAMES)])
+    return render(sample.with_expression(person.repeat(FRAMES, 1), which.repeat(FRAMES), strength),
+                  RESOLUTION)
 
 
 def ramp(time: float) -> float:

@@ -23,7 +23,7 @@ RESOLUTION = 128            # of drawings
 # centres of squares, -1 (left, top) .. 1, that no expression changes, hair and ears of any length
 PATCHES = {
     "hair": ((-0.15, -0.73), (0.0, -0.74), (0.15, -0.73)),
-    "skin": ((-0.09, 0.765), (0.0, 0.765), (0.09, 0.765)),
+    "skin": ((-0.08, 0.80), (0.0, 0.80), (0.08, 0.80)),
     "backdrop": ((-0.93, -0.93), (0.93, -0.93), (-0.93, -0.55), (0.93, -0.55), (-0.93, -0.2),
                  (0.93, -0.2)),
 }  # fmt: skip
