@@ -33,9 +33,9 @@ PACKAGES = ("cv2",)
 Part = nn.Module | str | PathLike[str]
 
 
-def batched(look: Callable[[Tensor], Any], pictures: Tensor, size: int = BATCH) -> Any:
+def batched(look: Callable[..., Any], *tensors: Tensor, size: int = BATCH) -> Any:
     """`look` over parts of the batch, joined; it may return a tensor or a tuple of tensors."""
-    parts = [look(part) for part in pictures.split(size)]
+    parts = [look(*group) for group in zip(*(t.split(size) for t in tensors), strict=True)]
     if isinstance(parts[0], tuple):
         return tuple(torch.cat(column) for column in zip(*parts, strict=True))
     return torch.cat(parts)

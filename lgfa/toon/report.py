@@ -11,6 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..metrics import truth
+from ..metrics.extractors import batched
+from ..metrics.truth import apart
 from . import captions, language, measure, sample, views
 from . import table as tb
 from .renderer import render
@@ -50,30 +53,10 @@ def decibel(image: Tensor, truth: Tensor) -> Tensor:
     return 10 * torch.log10(4 / mse.clamp(min=1e-10))
 
 
-def batched(function, *tensors: Tensor, size: int = 50):
-    """Apply to slices of the batch and join."""
-    parts = [function(*group) for group in zip(*(t.split(size) for t in tensors), strict=True)]
-    if isinstance(parts[0], tuple):
-        return tuple(torch.cat(column) for column in zip(*parts, strict=True))
-    return torch.cat(parts)
-
-
-def apart(a: Tensor, b: Tensor) -> Tensor:
-    """Cosine distance of unit vectors, row by row."""
-    return 1 - (a * b).sum(1)
-
-
 def strangers(identity, rng: torch.Generator, n: int = 300) -> float:
     """Mean identity distance of two random people."""
     one, other = render(sample.identities(n, rng), 128), render(sample.identities(n, rng), 128)
     return float(apart(batched(identity, one), batched(identity, other)).mean())
-
-
-def scaled(params: Tensor) -> Tensor:
-    """Parameters in units of half their range."""
-    low = torch.tensor([p.low for p in tb.PARAMETERS])
-    high = torch.tensor([p.high for p in tb.PARAMETERS])
-    return params * 2 / (high - low)
 
 
 # ----------------------------------------------------------------------------- networks
@@ -193,34 +176,22 @@ class Judged(NamedTuple):
     cosine: Tensor  # direction of the change in parameters
 
 
-def leading(which: int) -> tuple[int, float]:
-    """The parameter that an expression changes most (in half ranges) and the way it moves."""
-    rows = scaled(tb.expression_table())
-    change = rows[which] - rows[0]
-    column = int(change.abs().argmax())
-    return column, float(change[column].sign())
-
-
 @torch.no_grad()
 def judge(first, last, path, frames, which, attributes, identity, far: float) -> Judged:
     """first, last [B,3,R,R]; path [B,T,L,D]; frames [B,T,3,r,r]; which [B] expression index."""
     logits, end = attributes(last)
     _, start = attributes(first)
-    columns = tb.EXPRESSION_SLICE
-    rows = scaled(tb.expression_table())
-    want = (rows[which] - rows[0])[:, columns]
-    change = (scaled(end) - scaled(start))[:, columns]
-    progress = (change * want).sum(1) / want.square().sum(1)
-    cosine = torch.nn.functional.cosine_similarity(change, want)
-    key = torch.stack([change[i, leading(int(w))[0] - columns.start] * leading(int(w))[1]
-                       for i, w in enumerate(which)])  # fmt: skip
+    want, change = truth.wanted(which), truth.changed(start, end)
+    leads = [truth.leading(int(w)) for w in which]
+    key = torch.stack([change[i, column - tb.EXPRESSION_SLICE.start] * way
+                       for i, (column, way) in enumerate(leads)])  # fmt: skip
     steps = path.diff(dim=1).flatten(2).norm(dim=2)
     pixels = frames.diff(dim=1).flatten(2).abs().mean(2)
     return Judged(
-        (logits.argmax(1) == which).float(), progress, key,
+        (logits.argmax(1) == which).float(), truth.progress(change, want), key,
         apart(identity(first.clamp(-1, 1)), identity(last.clamp(-1, 1))) / far,
         steps.amax(1) / steps.mean(1), pixels.amax(1) / pixels.mean(1),
-        untouched(first, last), cosine,
+        untouched(first, last), truth.direction(change, want),
     )  # fmt: skip
 
 
@@ -232,15 +203,8 @@ _PATCHES = ((-0.93, -0.2), (0.93, -0.2), (0.0, -0.66), (-0.25, -0.62), (0.25, -0
 
 def untouched(first: Tensor, last: Tensor) -> Tensor:
     """Largest mean colour change over patches that expressions leave alone, in 1/255: [B]."""
-    size = first.shape[-1]
-    half = max(size // 40, 1)
-    worst = torch.zeros(len(first))
-    for x, y in _PATCHES:
-        col, row = (min(max(int((v + 1) / 2 * size), half), size - half) for v in (x, y))
-        cut = (..., slice(row - half, row + half), slice(col - half, col + half))
-        change = (last.clamp(-1, 1)[cut].mean((2, 3)) - first.clamp(-1, 1)[cut].mean((2, 3))).abs()
-        worst = torch.maximum(worst, change.mean(1) * 127.5)
-    return worst
+    one, other = (truth.patch_colours(x, _PATCHES) for x in (first, last))
+    return (other - one).abs().mean(2).amax(1) * 127.5
 
 
 def people_stills(generator, people: int, seed: int) -> Tensor:
