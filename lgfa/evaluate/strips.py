@@ -85,7 +85,7 @@ def _within(picture: Image.Image, most: int) -> bytes:
     while True:
         for quality in QUALITIES:
             memory = io.BytesIO()
-            picture.save(memory, "WEBP", quality=quality, method=6)
+            picture.save(memory, "WEBP", quality=quality)
             if memory.tell() <= most:
                 return memory.getvalue()
         if min(picture.size) < 64:
