@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from . import build
 from .baselines.mocogan_hd import Mocogan
+from .baselines.styleclip_mapper import Mapped
 from .embed.clip import CLIP
 from .errors import LGFAError
 from .motion.model import MotionModel
@@ -98,6 +99,7 @@ def move(
 METHODS: dict[str, Callable[[Any, CLIP | None], Method]] = {
     "motion": Recurrent,
     "mocogan": lambda motion, _: Mocogan(motion),
+    "mapper": lambda mapper, _: Mapped([mapper]),
 }
 
 

@@ -71,6 +71,8 @@ _STYLECLIP = "Patashnik et al., StyleCLIP, ICCV 2021"
 BASELINES = {b.name: b for b in (
     Baseline("styleclip-opt", "StyleCLIP latent optimisation, linear interpolation", _STYLECLIP,
              "styleclip_opt"),
+    Baseline("styleclip-mapper", "StyleCLIP latent mapper, one per text, linear interpolation",
+             _STYLECLIP, "styleclip_mapper_training"),
     Baseline("mocogan-hd", "MoCoGAN-HD: an LSTM along the principal axes of W; reads no sentence",
              "Tian et al., A Good Image Generator Is What You Need, ICLR 2021", "mocogan_hd"),
 )}

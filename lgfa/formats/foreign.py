@@ -30,12 +30,6 @@ def is_discriminator(tree: Any) -> bool:
     return _has(_table(tree), "final_conv.", "final_linear.", "convs.")
 
 
-def is_styleclip_mapper(tree: Any) -> bool:
-    """StyleCLIP's mapper: {"state_dict": {"mapper.course_mapping..", "decoder.."}}."""
-    return _has(_table(tree, "state_dict"), "mapper.", "decoder.convs.") \
-        or _has(_table(tree, "state_dict"), "mapper.course_mapping")
-
-
 def is_restorer(tree: Any) -> bool:
     """GFPGAN and its kin: {"params_ema": {"stylegan_decoder.."}}."""
     return any(_has(_table(tree, name), "stylegan_decoder.") for name in ("params_ema", "params"))
@@ -72,8 +66,6 @@ FORMATS = [
              "in the training's folder."),
     _refused("a StyleGAN2 discriminator", "generator", is_discriminator,
              "give the file that holds the generator (g_ema)."),
-    _refused("a StyleCLIP mapper", "motion", is_styleclip_mapper,
-             "only the authors' LGFA checkpoints and our own can animate."),
     _refused("a face restoration network (GFPGAN)", "generator", is_restorer,
              "give a plain StyleGAN2 generator."),
     _refused("a Stable Diffusion checkpoint", "generator", is_diffusion,

@@ -219,7 +219,7 @@ def test_foreign_files_are_refused_by_name():
         "training checkpoint": {"lgfa_training": 1, "step": 3},
         "discriminator": {"convs.0.0.weight": weight, "final_conv.0.weight": weight,
                           "final_linear.0.weight": weight},
-        "StyleCLIP": {"state_dict": {"mapper.course_mapping.1.weight": weight}},
+        "work_in_stylespace": {"state_dict": {"mapper.mapper_0.mapping.1.weight": weight}},
         "GFPGAN": {"params_ema": {"stylegan_decoder.conv1.weight": weight}},
         "Stable Diffusion": {"state_dict": {"model.diffusion_model.out.2.bias": weight}},
         "LoRA": {"lora_unet_mid_block.lora_down.weight": weight,
@@ -234,7 +234,7 @@ def test_foreign_files_are_refused_by_name():
             core.convert(tree, found)
         with pytest.raises(LGFAError, match=words):
             core.from_tree(tree, formats.recognise(tree, "generator"))
-    assert len(foreign.FORMATS) == 7
+    assert len(foreign.FORMATS) == 6
 
 
 def test_tensorflow_pickles_are_refused_by_name(tmp_path):

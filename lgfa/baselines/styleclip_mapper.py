@@ -1,0 +1,126 @@
+"""StyleCLIP's latent mapper (Patashnik et al. 2021, section 5): one network for one sentence.
+
+    w_edit = w + 0.1 (M_c(w_c), M_m(w_m), M_f(w_f))
+
+Style codes 0..3 are coarse, 4..7 medium, the rest fine. Each sub-mapper is pixel norm and four
+linear layers with StyleGAN2's learning-rate multiplier 0.01 and leaky ReLU; it maps the codes of
+its part one by one. The published code's pixel norm goes over axis 1, which is the layers of a part
+and not the channels of a code: published weights need that (`norm` "layers"). Where all layers
+share one code it leaves nothing but signs, so trainings of ours take the channels, as
+StyleGAN2's mapping network does.
+"""
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..config import MapperConfig
+from ..errors import LGFAError
+from ..expressions import straight
+from ..frames.stylegan2 import EqualizedLinear
+from ..ops import scaled_leaky_relu
+
+RATE_MULTIPLIER = 0.01                      # of the linear layers
+SLICES = {"coarse": slice(0, 4), "medium": slice(4, 8), "fine": slice(8, None),
+          "all": slice(None)}               # part -> style codes that it maps
+
+
+class SubMapper(nn.Module):
+    """Pixel norm and linear layers, each with leaky ReLU. [B, l, w_dim] -> the same"""
+
+    def __init__(self, config: MapperConfig) -> None:
+        super().__init__()
+        self.axis = {"channels": 2, "layers": 1}[config.norm]
+        self.layers = nn.ModuleList(EqualizedLinear(config.w_dim, config.w_dim, RATE_MULTIPLIER)
+                                    for _ in range(config.depth))
+
+    def forward(self, w: Tensor) -> Tensor:
+        x = w * torch.rsqrt(w.square().mean(self.axis, keepdim=True) + 1e-8)
+        for layer in self.layers:
+            x = scaled_leaky_relu(layer(x))
+        return x
+
+
+class LatentMapper(nn.Module):
+    """The change of a code that shows one sentence; a part without sub-mapper stays as it is."""
+
+    def __init__(self, config: MapperConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.parts = nn.ModuleDict({part: SubMapper(config) for part in config.parts})
+
+    def forward(self, w: Tensor) -> Tensor:
+        """Codes [B, L, w_dim] -> edited codes [B, L, w_dim], in w's dtype."""
+        wanted = (self.config.num_layers, self.config.w_dim)
+        if w.ndim != 3 or tuple(w.shape[1:]) != wanted:
+            raise LGFAError(f"this StyleCLIP mapper takes codes [batch, {wanted[0]}, {wanted[1]}], "
+                            f"not {list(w.shape)}: these were made for another generator.")
+        change = torch.zeros_like(w)
+        for part, mapper in self.parts.items():
+            change[:, SLICES[part]] = mapper(w[:, SLICES[part]].float()).to(w)
+        return w + self.config.size * change
+
+
+# ---- as a Method
+def plain(text: str) -> str:
+    """A sentence as it is compared: capitals, spaces and a last full stop make no other one."""
+    return " ".join(text.casefold().split()).rstrip(".")
+
+
+def file_name(text: str) -> str:
+    """Name of the file of a sentence's mapper: readable, and different for different sentences."""
+    slug = re.sub(r"[^a-z0-9]+", "-", plain(text)).strip("-")[:40]
+    return f"mapper-{slug}-{hashlib.sha256(plain(text).encode()).hexdigest()[:8]}.safetensors"
+
+
+class Mapped:
+    """Latent mappers as a Method: a straight way from the still to its edited code.
+
+    Every mapper shows its own sentence and no other; one whose file names none takes any. The seed
+    changes nothing.
+    """
+
+    visual = False
+
+    def __init__(self, mappers: Sequence[LatentMapper]) -> None:
+        if not mappers:
+            raise LGFAError("there is no StyleCLIP mapper: train one for each sentence.")
+        first = mappers[0].config
+        for config in (mapper.config for mapper in mappers):
+            if (config.num_layers, config.w_dim) != (first.num_layers, first.w_dim):
+                raise LGFAError(f"the mappers of {first.text!r} and {config.text!r} belong to "
+                                f"different generators ({first.num_layers} and "
+                                f"{config.num_layers} codes of {first.w_dim} and {config.w_dim}).")
+        self.mappers = list(mappers)
+        self.num_layers, self.w_dim = first.num_layers, first.w_dim
+        self.resolution = first.resolution
+
+    def embed(self, x: Tensor | None, text: str) -> tuple[None, Tensor]:
+        """No z_v; z_t [1, number of mappers] is 1 at the sentence's own. LGFAError for others."""
+        known = [mapper.config.text for mapper in self.mappers]
+        fitting = [i for i, name in enumerate(known) if not name or plain(name) == plain(text)]
+        if not fitting:
+            names = ", ".join(repr(name) for name in known[:20])
+            raise LGFAError(f"a StyleCLIP mapper shows the one sentence of its training, and there "
+                            f"is none for {text!r}: use {names}, or train another.")
+        z_t = torch.zeros(1, len(known), device=next(self.mappers[0].parameters()).device)
+        z_t[0, fitting[0]] = 1.0
+        return None, z_t
+
+    def content(self, w_inv: Tensor, z_v: Tensor | None) -> Tensor:
+        return w_inv
+
+    @torch.no_grad()
+    def __call__(
+        self, w_s: Tensor, z_v: Tensor | None, z_t: Tensor, frames: int, seed: int,
+    ) -> Tensor:
+        if z_t.shape[-1] != len(self.mappers):
+            raise LGFAError("StyleCLIP mappers choose by sentence: take z_t from their own embed.")
+        if frames == 1:
+            return w_s[:, None].clone()
+        mapper = self.mappers[int(z_t[0].argmax())]
+        return straight(w_s, mapper(w_s), frames)

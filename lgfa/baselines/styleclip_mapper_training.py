@@ -1,0 +1,148 @@
+"""Training of StyleCLIP's latent mappers: sampled stills, one sentence, three losses (section 5).
+
+    clip (1 - cos(E_v(G(w_edit)), z_t)) + l2 mean((w_edit - w)^2)
+        + identity (1 - cos(R(G(w_edit)), R(G(w))))
+
+with the published weights 1, 0.8 and 0.1. Published are 50,000 steps of two stills with Ranger
+(rectified Adam, averaged every sixth step) at a rate of 0.5; here a few hundred larger batches
+with Adam do, whose rate rises and falls as in the latent optimisation.
+"""
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .. import formats, setup
+from ..config import MapperConfig
+from ..errors import LGFAError
+from ..objective import normal_tensors
+from .styleclip_mapper import LatentMapper, Mapped, file_name
+from .styleclip_opt import rate_at, text_loss
+from .table import Parts
+
+SEED = 3_000                                # of the stills and of the initial weights
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Numbers of a training; weights of the losses are the published ones."""
+
+    steps: int = 300
+    batch: int = 8
+    rate: float = 0.5                       # peak of Adam's; weights are stored 100 times enlarged
+    clip: float = 1.0
+    l2: float = 0.8                         # of a mean over codes and channels
+    identity: float = 0.1
+    truncation: float = 0.7                 # of stills in domains that have no own
+    half: bool = True                       # bfloat16 for the frozen networks
+
+
+def units(texts: Sequence[str]) -> list[str]:
+    """One mapper per sentence: the unit's name is the sentence."""
+    return list(dict.fromkeys(texts))
+
+
+def train(
+    unit: str,                              # the sentence
+    parts: Parts,
+    folder: Path,
+    note: Callable[[str], None] = print,
+    scale: float = 1.0,                     # factor of the number of steps
+    settings: Settings = Settings(),        # noqa: B008
+) -> Path:
+    """Trains the mapper of a sentence and writes it in half precision; its file."""
+    settings = dataclasses.replace(settings, steps=max(int(settings.steps * scale), 1))
+    begun = time.monotonic()
+    mapper = fit(unit, parts, settings, note)
+    info = {"training": dataclasses.asdict(settings),
+            "minutes": round((time.monotonic() - begun) / 60, 2)}
+    path = Path(folder) / file_name(unit)
+    formats.save(path, mapper, info, torch.float16)
+    return path
+
+
+def load(parts: Parts, folder: Path, texts: Sequence[str]) -> Mapped:
+    """The mappers of these sentences, from files that `train` wrote."""
+    device = parts.generator.latent_avg.device
+    mappers = []
+    for text in units(texts):
+        path = Path(folder) / file_name(text)
+        if not path.is_file():
+            raise LGFAError(f"there is no StyleCLIP mapper of {text!r} at {path}: train it first.")
+        mappers.append(formats.load(path, "mapper", device))
+    return Mapped(mappers)
+
+
+def fit(
+    text: str,
+    parts: Parts,
+    settings: Settings,
+    note: Callable[[str], None] = print,
+) -> LatentMapper:
+    """A trained mapper, in eval mode."""
+    generator = parts.generator
+    if settings.identity and parts.identity is None:
+        raise LGFAError("the identity loss has a weight, but there is no identity network: give "
+                        "one or set the weight to 0.")
+    for network in (generator, parts.clip, parts.identity):
+        if network is not None:
+            normal_tensors(network)
+            network.requires_grad_(False)
+    source = setup.samples(setup.own_training(parts.domain), generator, settings.truncation)
+    mapper = fresh(text, generator)
+    adam = torch.optim.Adam(mapper.parameters(), lr=settings.rate)
+    rng = torch.Generator().manual_seed(SEED)
+    z_t = parts.clip.encode_text([text]).detach().float()
+
+    for step in range(settings.steps):
+        # set the rate
+        share = rate_at((step + 0.5) / settings.steps)
+        adam.param_groups[0]["lr"] = settings.rate * share
+
+        # one step
+        terms = losses(mapper, source.draw(settings.batch, rng).w_inv, z_t, parts, settings)
+        total = sum(getattr(settings, name) * value for name, value in terms.items())
+        adam.zero_grad(set_to_none=True)
+        total.backward()
+        adam.step()
+        if (step + 1) % 50 == 0 or step + 1 == settings.steps:
+            values = " ".join(f"{name} {float(value.detach()):.4f}"
+                              for name, value in terms.items())
+            note(f"mapper {text!r} {step + 1}/{settings.steps} {values}")
+    return mapper.eval()
+
+
+def fresh(text: str, generator: torch.nn.Module) -> LatentMapper:
+    """An untrained mapper for a generator; always the same one."""
+    config = MapperConfig(text, generator.num_layers, generator.config.w_dim, norm="channels",
+                          resolution=generator.resolution)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        return LatentMapper(config).to(generator.latent_avg.device)
+
+
+def losses(
+    mapper: LatentMapper,
+    w: Tensor,                              # stills' codes [B, L, w_dim]
+    z_t: Tensor,                            # [1, d]
+    parts: Parts,
+    settings: Settings,
+) -> dict[str, Tensor]:
+    """The terms before their weights, means over the batch."""
+    w_edit = mapper(w)
+    half = torch.autocast(w.device.type, torch.bfloat16) if settings.half else \
+        contextlib.nullcontext()
+    with half:
+        x = parts.generator.synthesis(w_edit)
+        terms = {"clip": text_loss(parts.clip.encode_image(x).float(), z_t).mean()}
+        if settings.identity:
+            with torch.no_grad():
+                person = parts.identity(parts.generator.synthesis(w)).float()
+            terms["identity"] = text_loss(parts.identity(x).float(), person).mean()
+    return {**terms, "l2": (w_edit - w).square().mean()}
