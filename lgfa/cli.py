@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from . import __version__, cli_ab, cli_animate, cli_files, cli_queue, cli_train
+from . import __version__, cli_ab, cli_animate, cli_evaluate, cli_files, cli_queue, cli_train
 from .errors import LGFAError
 
 DESCRIPTION = """\
@@ -43,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
         title="commands", metavar="COMMAND", dest="command", required=True)
     cli_animate.add_parsers(commands)
     cli_train.add_train_parser(commands)
+    cli_evaluate.add_parser(commands)
     cli_ab.add_parser(commands)
     cli_files.add_parsers(commands)
     cli_queue.add_parser(commands)

@@ -1,0 +1,132 @@
+"""Makes and measures clips: every job of a suite, by one method, one record each."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ..animate import Animator
+from ..metrics import registry, traits
+from ..metrics.registry import Eyes, Shown
+from ..toon import sample
+from ..toon.renderer import render
+from ..trajectory.wplus import chain_frames
+from .plan import Job
+from .store import Record, Store
+from .subjects import Subject
+
+CHUNK = 8                                   # pictures at a time
+
+
+class Maker:
+    """Still, trajectory and frames of a job, and what the metrics say of them."""
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        encoder: nn.Module | None,          # only drawn stills need it
+        eyes: Eyes,
+        domain: str = "toon",
+    ) -> None:
+        self.generator, self.encoder, self.eyes, self.domain = generator, encoder, eyes, domain
+
+    @torch.no_grad()
+    def still(self, job: Job) -> Tensor:
+        """What is animated: a latent [1,L,w_dim], or a drawing [H,W,3], 0..1."""
+        if not job.drawn:
+            return sample.still_latents(self.generator, [job.person])
+        random = torch.Generator().manual_seed(job.person)
+        picture = render(sample.identities(1, random), self.generator.resolution)[0]
+        return (picture.permute(1, 2, 0).clamp(-1, 1) + 1) / 2
+
+    @torch.no_grad()
+    def frames(self, latents: Tensor) -> Tensor:
+        """Codes [T,L,w_dim] -> pictures [T,3,H,W], -1..1."""
+        latents = latents.to(self.generator.latent_avg)
+        return torch.cat([self.generator.synthesis(part)
+                          for part in latents.split(CHUNK)]).clamp(-1, 1)
+
+    def record(
+        self,
+        subject: Subject,
+        job: Job,
+        frames: int,                        # of the whole clip
+        keep: bool,                         # the latents too
+    ) -> Record:
+        """Makes the clip and measures it."""
+        animator = Animator(self.generator, self.encoder, motion=subject.method,
+                            domain=self.domain)
+        still, begun = self.still(job), time.monotonic()
+        latents = animator.trajectory(still, list(job.texts), frames, job.seed)
+        seconds = time.monotonic() - begun
+        pictures = self.frames(latents)
+        shown = self._shown(job, latents, pictures, still)
+
+        metrics = registry.measure_clip(shown, self.eyes)
+        ends = self._ends(job, latents, pictures, shown.still)
+        for number, part in enumerate(ends if len(ends) > 1 else [], start=1):
+            found = registry.measure_clip(part, self.eyes, ("recognised", "progress"))
+            metrics |= {f"{name}_{number}": value for name, value in found.items()}
+        features = {f"set.{name}": value.half()
+                    for name, value in registry.set_features(shown, self.eyes).items()}
+        kept = {"latents": latents.half()} if keep else {}
+        read = {} if job.wanted is None else self._read(pictures[-1:])
+        return Record(metrics, [self._seen(part) for part in ends],
+                      registry.curves(shown, self.eyes), read, seconds, features | kept)
+
+    # ---- inside
+
+    def _shown(self, job: Job, latents: Tensor, pictures: Tensor, still: Tensor) -> Shown:
+        if job.drawn:
+            picture = still.permute(2, 0, 1) * 2 - 1
+        else:
+            picture = self.frames(still)[0]
+        return Shown(pictures, latents, job.texts[-1], job.targets[-1], picture)
+
+    def _ends(self, job: Job, latents: Tensor, pictures: Tensor, still: Tensor) -> list[Shown]:
+        """One per sentence: the clip until that sentence's expression is there."""
+        counts, parts, end = chain_frames(len(latents), len(job.texts)), [], 0
+        for text, target, count in zip(job.texts, job.targets, counts, strict=True):
+            end += count - 1
+            parts.append(Shown(pictures[:end + 1], latents[:end + 1], text, target, still))
+        return parts
+
+    def _seen(self, shown: Shown) -> int:
+        return int(self.eyes.attributes(shown.frames[-1:])[0].argmax())
+
+    def _read(self, picture: Tensor) -> dict[str, int]:
+        """Hair, glasses, age and backdrop of one picture [1,3,H,W]."""
+        return {name: int(value) for name, value in traits.read_all(picture, self.eyes).items()}
+
+
+def run(
+    maker: Maker,
+    subject: Subject,
+    jobs: Sequence[Job],
+    frames: int,
+    folder: Path,                           # of the records
+    keep: bool = False,                     # latents too
+    rank: int = 0,
+    size: int = 1,
+    progress: Callable[[int, int, float], None] = lambda done, total, seconds: None,
+    #                                         (clips done, in all, seconds a clip), of this process
+) -> Store:
+    """Does the jobs that are not done yet, every size-th of them; returns when all are there,
+    also those of the other processes."""
+    store = Store(folder, f"{subject.stamp} {frames} {keep} {VERSION}")
+    if rank == 0:
+        store.tidy()
+    own = [job for job in jobs[rank::size] if not store.has(job)]
+    begun = time.monotonic()
+    for done, job in enumerate(own, start=1):
+        store.write(job, maker.record(subject, job, frames, keep))
+        progress(done, len(own), (time.monotonic() - begun) / done)
+    while not all(store.has(job) for job in jobs):
+        time.sleep(1)
+    return store
+
+
+VERSION = 1                                 # of what a record holds

@@ -1,0 +1,147 @@
+"""The methods that an evaluation compares, by name: the bundled model, its variants, baselines."""
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from .. import build, formats
+from ..baselines.table import BASELINES, Parts
+from ..errors import LGFAError
+from ..files import remove_leftovers
+from ..hashes import file_hash, network_hash, text_hash
+from ..method import Method, Recurrent
+from ..toon.variants import VARIANTS, train_variant
+
+OWN = "lgfa"                                # the bundled motion model
+VARIANT = "lgfa:"                           # begins the name of a variant
+WAIT = 2.0                                  # seconds between looks at what another process makes
+
+
+def known() -> list[str]:
+    """Every name that can be asked for."""
+    return [OWN, *BASELINES, *(VARIANT + name for name in VARIANTS)]
+
+
+def check(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, each once; LGFAError for one that does not exist."""
+    for name in names:
+        if name not in known():
+            raise LGFAError(f"there is no method {name!r}: choose of {', '.join(known())}.")
+    if not names:
+        raise LGFAError("there is no method to evaluate: give --methods lgfa, for example.")
+    return tuple(dict.fromkeys(names))
+
+
+def about(name: str) -> str:
+    """A method in a few words."""
+    if name == OWN:
+        return "the bundled recurrent motion model, one for all texts"
+    if name.startswith(VARIANT):
+        return VARIANTS[name.removeprefix(VARIANT)].what
+    return BASELINES[name].what
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A method that is ready."""
+
+    name: str
+    method: Method
+    stamp: str                              # equal for equal weights and settings only
+    minutes: float                          # that its training took, as its files say
+
+
+class Workshop:
+    """Trains what is missing, once, into a folder; loads the rest."""
+
+    def __init__(
+        self,
+        parts: Parts,                       # frozen networks of the domain
+        folder: Path,                       # of trained networks and their checkpoints
+        rank: int = 0,                      # this process of
+        size: int = 1,                      # .. so many
+        scale: float = 1.0,                 # multiplies the trainings' step numbers
+        note: Callable[[str], None] = print,
+    ) -> None:
+        self.parts, self.folder = parts, folder
+        self.rank, self.size, self.scale, self.note = rank, size, scale, note
+
+    def prepare(self, names: Sequence[str], texts: Sequence[str]) -> None:
+        """Trains everything that these methods need for these sentences and that is not there,
+        shared among the processes; returns when all of it is."""
+        units = [(name, unit) for name in names for unit in self._units(name, texts)]
+        for name, _ in units:
+            (self.folder / _slug(name)).mkdir(parents=True, exist_ok=True)
+        missing = [unit for unit in units if not self._file(*unit).is_file()]
+        for name, unit in missing[self.rank::self.size]:
+            self._train(name, unit)
+        while not all(self._file(*unit).is_file() for unit in units):
+            time.sleep(WAIT)
+
+    def load(self, name: str, texts: Sequence[str]) -> Subject:
+        """The method, ready for these sentences."""
+        units = self._units(name, texts)
+        files = [self._file(name, unit) for unit in units]
+        if name == OWN:
+            motion = formats.load(self.parts.domain, "motion", self._device())
+            return Subject(name, self._recurrent(motion), network_hash(motion), _minutes(
+                build.resolve(self.parts.domain, "motion")))
+        minutes = sum(_minutes(file) for file in files)
+        stamp = "".join(file_hash(file) for file in files)
+        if name.startswith(VARIANT):
+            method = self._recurrent(formats.load(files[0], "motion", self._device()))
+        else:
+            method = BASELINES[name].load(self.parts, self.folder / _slug(name), texts)
+            stamp += repr(getattr(method, "settings", ""))
+        return Subject(name, method, text_hash(name + stamp), minutes)
+
+    # ---- inside
+
+    def _units(self, name: str, texts: Sequence[str]) -> list[str]:
+        if name == OWN:
+            return []
+        return ["motion"] if name.startswith(VARIANT) else BASELINES[name].units(texts)
+
+    def _file(self, name: str, unit: str) -> Path:
+        return self.folder / _slug(name) / f"{unit}.safetensors"
+
+    def _train(self, name: str, unit: str) -> None:
+        file, begun = self._file(name, unit), time.monotonic()
+        remove_leftovers(file.parent, file.name)
+        self.note(f"training {name}, {unit} ..")
+        if name.startswith(VARIANT):
+            self._train_variant(name.removeprefix(VARIANT), file)
+        else:
+            BASELINES[name].train(unit, self.parts, file.parent, self.note, self.scale)
+        self.note(f"trained {name}, {unit}: {(time.monotonic() - begun) / 60:.1f} min")
+
+    def _train_variant(self, variant: str, file: Path) -> None:
+        parts, full = self.parts, VARIANTS[variant].iterations
+        steps = None if self.scale == 1 else max(int(full * self.scale), 4)
+        motion = train_variant(variant, file.parent / "run", parts.generator, parts.clip,
+                               parts.perceptual, parts.identity, steps)
+        formats.save(file, motion, {"variant": variant, "minutes": round(motion.minutes, 1),
+                                    **motion.info}, torch.float16)
+
+    def _recurrent(self, motion: torch.nn.Module) -> Method:
+        return Recurrent(motion, None if motion.encoder is not None else self.parts.clip)
+
+    def _device(self) -> torch.device:
+        return self.parts.generator.latent_avg.device
+
+
+def _slug(name: str) -> str:
+    return name.replace(":", os.path.sep)
+
+
+def _minutes(file: Path) -> float:
+    """Minutes of training that a file's header tells; 0 where it tells none."""
+    from ..formats import safetensors_io
+
+    own = safetensors_io.own_header(safetensors_io.read_header(file), file) or {}
+    return float(own.get("info", {}).get("minutes", 0) or 0)

@@ -1,0 +1,141 @@
+"""A whole evaluation on the bundled networks, with few clips: what it writes and what it keeps."""
+import json
+
+import pytest
+import torch
+
+from lgfa.errors import LGFAError
+from lgfa.evaluate import subjects, tables
+from lgfa.evaluate.evaluation import Evaluation, Options
+from lgfa.evaluate.run import VERSION, Maker, run
+from lgfa.evaluate.store import Store
+from lgfa.evaluate.subjects import VARIANT, Workshop
+
+SMALL = {"clips": 2, "frames": 4, "drawings": 12, "draws": 3}
+
+
+@pytest.fixture(scope="module")
+def evaluation(tmp_path_factory):
+    """Of the bundled model, with few clips."""
+    folder = tmp_path_factory.mktemp("evaluation")
+    options = Options(("lgfa",), ("main", "longer", "stills"), out=folder, **SMALL)
+    return Evaluation(options, note=lambda sentence: None)
+
+
+@pytest.fixture(scope="module")
+def done(evaluation):
+    """(folder, report)."""
+    return evaluation.options.out, evaluation.run()
+
+
+def test_the_report_holds_what_was_measured(done):
+    folder, report = done
+    assert json.loads((folder / "report.json").read_text(encoding="utf-8")) == report
+    entry = report["methods"]["lgfa"]
+    value, low, high = entry["metrics"]["recognised"]
+    assert 0 <= low <= value <= high <= 1
+    assert entry["metrics"]["fd_toon"][0] > 0
+    assert sum(map(sum, entry["seen_as"])) == SMALL["clips"]
+    assert len(entry["curves"]["progress"]["mean"]) == 4
+    assert entry["curves"]["progress"]["mean"][0] == pytest.approx(0, abs=1e-4)
+    assert {"table-1", "section-4c", "longer", "stills"} <= {t["name"] for t in report["tables"]}
+
+
+def test_bars_say_how_they_were_met(done):
+    bars = done[1]["bars"]
+    recognised = done[1]["methods"]["lgfa"]["metrics"]["recognised"][0]
+    assert bars[0]["value"] == recognised and bars[0]["met"] == (recognised >= 0.85)
+
+
+def test_the_page_shows_every_table_and_its_pictures_are_there(done):
+    folder, report = done
+    page = (folder / "report.md").read_text(encoding="utf-8")
+    assert all(table["title"] in page for table in report["tables"])
+    assert list((folder / "plots").glob("*.png"))
+    assert all((folder / strip["file"]).is_file() for strip in report["strips"])
+
+
+def test_a_repeated_run_makes_no_clip_again_and_says_the_same(done, evaluation):
+    folder, report = done
+    files = {path: path.stat().st_mtime_ns for path in (folder / "work").rglob("*.safetensors")}
+    assert len(files) == 3 * SMALL["clips"] + 1
+    again = evaluation.run()
+    assert {path: path.stat().st_mtime_ns for path in files} == files
+    assert again["tables"] == report["tables"]
+
+
+def test_each_process_makes_its_own_clips(evaluation, tmp_path):
+    """Two that share a folder: the second's half first, then the first finds it there."""
+    subject, jobs = evaluation.workshop.load("lgfa", []), evaluation.jobs("main")
+    made = []
+
+    class Watched(Maker):
+        def record(self, subject, job, frames, keep):
+            made.append(job.index)
+            return super().record(subject, job, frames, keep)
+
+    maker = Watched(evaluation.parts.generator, None, evaluation.eyes)
+    second = Store(tmp_path, f"{subject.stamp} 4 False {VERSION}")
+    second.write(jobs[1], maker.record(subject, jobs[1], 4, False))
+    store = run(maker, subject, jobs[:2], 4, tmp_path, rank=0, size=2)
+    assert made == [1, 0] and all(store.has(job) for job in jobs[:2])
+
+
+def test_a_still_clip_leaves_the_expression_unreached(evaluation):
+    """The truth is measured, not assumed: a method that does nothing reaches nothing."""
+
+    class Nothing:
+        num_layers, w_dim, resolution, visual = 12, 512, None, False
+
+        def embed(self, x, text):
+            return None, torch.zeros(1, 1)
+
+        def content(self, w_inv, z_v):
+            return w_inv
+
+        def __call__(self, w_s, z_v, z_t, frames, seed):
+            return w_s[:, None].expand(-1, frames, -1, -1)
+
+    job = evaluation.jobs("main")[0]
+    subject = subjects.Subject("nothing", Nothing(), "x", 0.0)
+    record = evaluation.maker.record(subject, job, 4, False)
+    assert record.metrics["recognised"] == 0
+    assert record.metrics["progress"] == pytest.approx(0, abs=1e-5)
+    assert record.metrics["jerk_pixels"] == 0
+    assert record.metrics["acd_toon"] == pytest.approx(0, abs=1e-5)
+
+
+def test_variants_are_trained_when_they_are_missing(evaluation, tmp_path):
+    """A few steps of two of the ablations, found again afterwards."""
+    notes = []
+    workshop = Workshop(evaluation.parts, tmp_path, scale=1e-6, note=notes.append)
+    names = [VARIANT + "batch-2"]
+    workshop.prepare(names, [])
+    for name in names:
+        subject = workshop.load(name, [])
+        assert subject.minutes >= 0 and subject.stamp
+    before = len(notes)
+    workshop.prepare(names, [])
+    assert len(notes) == before
+
+
+@pytest.mark.parametrize(("change", "sentence"), [
+    ({"methods": ("lgfa", "mocogan")}, "no method 'mocogan'"),
+    ({"methods": ()}, "no method to evaluate"),
+    ({"topics": ("table-1",)}, "no table 'table-1'"),
+    ({"frames": 2}, "3 to 1000 frames"),
+    ({"clips": 0}, "number of clips"),
+    ({"domain": "ffhq"}, "truth is known for the domain toon"),
+    ({"scale": 0.0}, "scale of trainings"),
+])
+def test_refuses_with_a_sentence(change, sentence):
+    with pytest.raises(LGFAError, match=sentence):
+        Options(**{"methods": ("lgfa",), **change})
+
+
+def test_every_table_runs_what_it_shows():
+    """No table names a method that does not exist."""
+    for topic in tables.TOPICS.values():
+        for suite, name in topic.runs(tuple(subjects.known()[:5])):
+            subjects.check([name])
+            assert suite in tables.TOPICS or suite
