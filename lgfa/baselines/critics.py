@@ -51,7 +51,8 @@ class VideoCritic(nn.Module):
     """Patches in space and time, at full and at half size.
 
     [B, T, 3, R, R] -> one tensor of scores [B, t, r, r] a scale. Without normalisation layers: a
-    gradient penalty holds it in check.
+    gradient penalty holds it in check. Before the last layer each sample is told how much the
+    batch varies (Karras et al. 2018, section 3), so that motion alike in all clips is noticed.
     """
 
     def __init__(
@@ -62,19 +63,22 @@ class VideoCritic(nn.Module):
     ) -> None:
         super().__init__()
         self.scales = nn.ModuleList(_video_layers(widths) for _ in range(scales))
+        self.heads = nn.ModuleList(nn.Conv3d(2 * widths[-1], 1, 3, padding=1)
+                                   for _ in range(scales))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         x = x.transpose(1, 2)                               # [B, 3, T, R, R]
         scores = []
-        for number, layers in enumerate(self.scales):
+        for number, (layers, head) in enumerate(zip(self.scales, self.heads, strict=True)):
             if number:
                 x = F.avg_pool3d(x, (1, 2, 2))
-            scores.append(layers(x)[:, 0])
+            seen = layers(x)
+            scores.append(head(torch.cat([seen, batch_spread(seen)], 1))[:, 0])
         return scores
 
 
 def _video_layers(widths: Sequence[int]) -> nn.Sequential:
-    """[B, 3, T, R, R] -> [B, 1, t, r, r]"""
+    """[B, 3, T, R, R] -> [B, C, t, r, r]"""
     layers: list[nn.Module] = []
     before = 3
     for number, width in enumerate(widths):
@@ -82,7 +86,13 @@ def _video_layers(widths: Sequence[int]) -> nn.Sequential:
         layers += [nn.Conv3d(before, width, (depth, 4, 4), (stride, 2, 2), padding=1),
                    nn.LeakyReLU(SLOPE)]
         before = width
-    return nn.Sequential(*layers, nn.Conv3d(before, 1, 3, padding=1))
+    return nn.Sequential(*layers)
+
+
+def batch_spread(x: Tensor) -> Tensor:
+    """Each channel's standard deviation over the batch, averaged over places. [B, C, ..] -> same"""
+    spread = (x.var(0, unbiased=False) + 1e-8).sqrt()
+    return spread.flatten(1).mean(1).view(1, -1, *[1] * (x.ndim - 2)).expand_as(x)
 
 
 class Memory(nn.Module):

@@ -12,7 +12,8 @@ from the generator, which was taught to draw alike, so that "across domains" is 
 
 Clips begin at neutral people, as the videos do. The published code compares later frames with first
 frames instead, which there are any pictures; here this would forbid every expression. Against
-unstable training: spectral norm, R1, noise on what critics see, averaged weights.
+unstable training: spectral norm, R1, noise on what critics see, the batch's spread shown to them,
+no momentum, averaged weights.
 """
 from __future__ import annotations
 
@@ -43,28 +44,30 @@ VIEWS = ("shift", "crop", "colour")     # of a picture, besides flips and cut-ou
 class Settings:
     """Of one training; the defaults suit a 128 px generator and half an hour of one CPU core."""
 
-    steps: int = 1800
-    batch: int = 4                          # clips a step
+    steps: int = 800
+    batch: int = 6                          # clips a step
     frames: int = 16                        # T of a clip
-    window: int = 6                         # frames of it that are rendered and judged
-    resolution: int = 64                    # side of what the critics see
+    window: int = 4                         # frames of it that are rendered and judged
+    resolution: int = 32                    # side of what the critics see: enough for a mouth, and
+    #                                         renderer and generator differ less than at full size
     components: int = 64                    # principal axes of W; on toons these hold all of it
     samples: int = 20_000                   # codes from which they are measured
-    pool: int = 768                         # stills to begin at, and pictures of the domain
-    rate: float = 6e-4                      # of Adam, motion generator
-    critic_rate: float = 4e-4               # of Adam, both critics
-    betas: tuple[float, float] = (0.5, 0.999)
+    pool: int = 512                         # stills to begin at, and pictures of the domain
+    rate: float = 4e-4                      # of Adam, motion generator
+    critic_rate: float = 1e-3               # of Adam, both critics
+    betas: tuple[float, float] = (0.0, 0.99)
+    critic_steps: int = 2                   # of the critics for each of the motion generator
     average: float = 0.995                  # decay of the averaged motion generator
     follow: float = 0.99                    # decay of the averaged picture critic of the memory
     memory: int = 1024                      # projections remembered
     match: float = 5.0                      # weight of feature matching
     mutual: float = 1.0                     # weight of the mutual information
     contrast: float = 2.0                   # weight of the contrastive term
-    penalty: float = 50.0                   # weight of R1 of the video critic, halved
-    penalty_every: int = 4                  # steps between two of them, weighed so much higher
-    noise: float = 0.1                      # on the videos that the critic sees, std
+    penalty: float = 10.0                   # weight of R1 of the video critic, halved
+    penalty_every: int = 4                  # critic steps from one to the next, weighed so much
+    noise: float = 0.05                     # on the videos that the critic sees, std
     precision: str = "bf16"                 # of rendering: "bf16" or "fp32"
-    save_every: int = 50                    # steps between two checkpoints
+    save_every: int = 25                    # steps between two checkpoints
 
     def scaled(self, scale: float) -> Settings:
         """Fewer steps and smaller pools for scale < 1."""
@@ -92,7 +95,7 @@ def make_pool(generator: Generator, count: int, resolution: int, rng: torch.Gene
     """Codes of neutral toon people and their pictures, and pictures of the domain's faces."""
     def pictures(z: Tensor) -> tuple[Tensor, Tensor]:
         w = generator.mapping(z.to(generator.latent_avg))
-        parts = [shrink(generator.synthesis(part), resolution) for part in w.split(16)]
+        parts = [shrink(generator.synthesis(part.bfloat16()), resolution) for part in w.split(16)]
         return w[:, 0], torch.cat(parts).clamp(-1, 1).half()
     people, any_face = sample.identities(count, rng), sample.domain_params(count, rng)
     codes, stills = pictures(sample.z_from_params(people, rng))
@@ -166,13 +169,10 @@ class Training:
         s = self.settings
         people = torch.randint(len(self.pool.codes), (s.batch,), generator=self.rng)
         which = chosen_frames(s.frames, s.window, self.rng)
-        params = videos.courses(s.batch, s.frames, self.rng)[:, which]
-        drawn = videos.draw(params, s.resolution).to(self.device)
-        drawn = self.noisy(drawn)
         first = self.pool.stills[people].float()
-
-        made, terms = self._motion_step(people, which, drawn, first)
-        terms |= self._critic_step(number, made.detach(), drawn, first, which)
+        made, terms = self._motion_step(people, which, self.drawn(which), first)
+        for again in range(s.critic_steps):
+            terms |= self._critic_step(number * s.critic_steps + again, made.detach(), first, which)
         _follow(self.average, self.motion, min(s.average, (number + 1) / (number + 10)))
         _follow(self.follower, self.image, s.follow)
         return terms
@@ -201,8 +201,8 @@ class Training:
         size = offsets.detach()[:, -1].norm(dim=1).mean()
         return made, _numbers(terms) | {"moved": float(size)}
 
-    def _critic_step(self, number, made, drawn, first, which) -> dict[str, float]:
-        s = self.settings
+    def _critic_step(self, number, made, first, which) -> dict[str, float]:
+        s, drawn = self.settings, self.drawn(which)
         _learn((self.video, self.image), True)
         terms = {"video critic": critics.relativistic(self.video(drawn),
                                                       self.video(self.noisy(made)))}
@@ -239,6 +239,12 @@ class Training:
         flat = flat.bfloat16() if self.settings.precision == "bf16" else flat
         return shrink(self.generator.synthesis(flat), self.settings.resolution).unflatten(
             0, codes.shape[:2])
+
+    def drawn(self, which: Tensor) -> Tensor:
+        """Those frames of new videos of the renderer, noisy, [B, t, 3, r, r]."""
+        s = self.settings
+        params = videos.courses(s.batch, s.frames, self.rng)[:, which]
+        return self.noisy(videos.draw(params, s.resolution).to(self.device))
 
     def noisy(self, x: Tensor) -> Tensor:
         """With noise on it, which hides that a generator draws a little softer than a renderer."""

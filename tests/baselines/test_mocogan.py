@@ -24,7 +24,7 @@ from lgfa.toon import videos
 
 SMALL = mocogan_training.Settings(
     steps=3, batch=2, frames=6, window=4, resolution=16, components=5, samples=200, pool=6,
-    memory=8, penalty_every=2, precision="fp32", save_every=1)
+    memory=8, penalty_every=2, critic_steps=1, precision="fp32", save_every=1)
 
 
 def small_motion(**others: object) -> MotionGenerator:
@@ -157,6 +157,13 @@ def test_slope_penalty():
     # of the mean of x^2 the gradient is x: (5 + 9) / 2; of two scales of 3 x_1, (6)^2
     assert critics.slope_penalty(torch.square, x).item() == 7.0
     assert critics.slope_penalty(lambda x: [3 * x[:, :1]] * 2, x).item() == 36.0
+
+
+def test_spread_over_the_batch():
+    x = torch.tensor([[[1.0, 2.0], [5, 5]], [[3.0, 2.0], [5, 9]]])      # [B, C, places]
+    spread = critics.batch_spread(x)
+    assert torch.allclose(spread[0], torch.tensor([[0.5, 0.5], [1, 1]]), atol=1e-3)
+    assert torch.equal(spread[0], spread[1])
 
 
 def test_memory_is_a_ring():
