@@ -50,9 +50,13 @@ class ImageCritic(nn.Module):
 class VideoCritic(nn.Module):
     """Patches in space and time, at full and at half size.
 
-    [B, T, 3, R, R] -> one tensor of scores [B, t, r, r] a scale. Without normalisation layers: a
-    gradient penalty holds it in check. Before the last layer each sample is told how much the
-    batch varies (Karras et al. 2018, section 3), so that motion alike in all clips is noticed.
+    Each frame goes with its change since the clip's first one, as pairs of frames do in the paper's
+    critic within a domain, so that movement is judged rather than who moves.
+
+    [B, T, 3, R, R], first frames [B, 3, R, R] -> scores [B, t, r, r], one tensor a scale. Without
+    normalisation layers: a gradient penalty holds it in check. Before the last layer each sample
+    is told how much the batch varies (Karras et al. 2018, section 3), so that motion alike in all
+    clips is noticed.
     """
 
     def __init__(
@@ -66,8 +70,8 @@ class VideoCritic(nn.Module):
         self.heads = nn.ModuleList(nn.Conv3d(2 * widths[-1], 1, 3, padding=1)
                                    for _ in range(scales))
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        x = x.transpose(1, 2)                               # [B, 3, T, R, R]
+    def forward(self, x: Tensor, first: Tensor) -> list[Tensor]:
+        x = torch.cat([x, x - first[:, None]], 2).transpose(1, 2)       # [B, 6, T, R, R]
         scores = []
         for number, (layers, head) in enumerate(zip(self.scales, self.heads, strict=True)):
             if number:
@@ -78,9 +82,9 @@ class VideoCritic(nn.Module):
 
 
 def _video_layers(widths: Sequence[int]) -> nn.Sequential:
-    """[B, 3, T, R, R] -> [B, C, t, r, r]"""
+    """[B, 6, T, R, R] -> [B, C, t, r, r]"""
     layers: list[nn.Module] = []
-    before = 3
+    before = 6
     for number, width in enumerate(widths):
         depth, stride = (4, 2) if number else (3, 1)
         layers += [nn.Conv3d(before, width, (depth, 4, 4), (stride, 2, 2), padding=1),

@@ -44,7 +44,7 @@ VIEWS = ("shift", "crop", "colour")     # of a picture, besides flips and cut-ou
 class Settings:
     """Of one training; the defaults suit a 128 px generator and half an hour of one CPU core."""
 
-    steps: int = 800
+    steps: int = 1200
     batch: int = 6                          # clips a step
     frames: int = 16                        # T of a clip
     window: int = 4                         # frames of it that are rendered and judged
@@ -53,7 +53,7 @@ class Settings:
     components: int = 64                    # principal axes of W; on toons these hold all of it
     samples: int = 20_000                   # codes from which they are measured
     pool: int = 512                         # stills to begin at, and pictures of the domain
-    rate: float = 4e-4                      # of Adam, motion generator
+    rate: float = 6e-4                      # of Adam, motion generator
     critic_rate: float = 1e-3               # of Adam, both critics
     betas: tuple[float, float] = (0.0, 0.99)
     critic_steps: int = 2                   # of the critics for each of the motion generator
@@ -170,14 +170,14 @@ class Training:
         people = torch.randint(len(self.pool.codes), (s.batch,), generator=self.rng)
         which = chosen_frames(s.frames, s.window, self.rng)
         first = self.pool.stills[people].float()
-        made, terms = self._motion_step(people, which, self.drawn(which), first)
+        made, terms = self._motion_step(people, which, first)
         for again in range(s.critic_steps):
             terms |= self._critic_step(number * s.critic_steps + again, made.detach(), first, which)
         _follow(self.average, self.motion, min(s.average, (number + 1) / (number + 10)))
         _follow(self.follower, self.image, s.follow)
         return terms
 
-    def _motion_step(self, people, which, drawn, first) -> tuple[Tensor, dict[str, float]]:
+    def _motion_step(self, people, which, first) -> tuple[Tensor, dict[str, float]]:
         s = self.settings
         _learn((self.video, self.image), False)
         codes = self.pool.codes[people]
@@ -186,11 +186,11 @@ class Training:
         made = self.render(codes[:, None] + offsets[:, which.to(codes.device)])
 
         with torch.no_grad():
-            real = self.video(drawn)
+            real = self.video(*self.drawn(which))
             about_first = self.image(view(first, self.rng))[1]
         score, about = self.image(view(self._later(made, which), self.rng))
         terms = {
-            "video": critics.relativistic(self.video(self.noisy(made)), real),
+            "video": critics.relativistic(self.video(self.noisy(made), first), real),
             "picture": critics.hinge_maker(score),
             "match": critics.matching(about, about_first),
             "mutual": critics.mutual(self.motion.guess(states), noise),
@@ -202,13 +202,13 @@ class Training:
         return made, _numbers(terms) | {"moved": float(size)}
 
     def _critic_step(self, number, made, first, which) -> dict[str, float]:
-        s, drawn = self.settings, self.drawn(which)
+        s, (drawn, drawn_first) = self.settings, self.drawn(which)
         _learn((self.video, self.image), True)
-        terms = {"video critic": critics.relativistic(self.video(drawn),
-                                                      self.video(self.noisy(made)))}
+        terms = {"video critic": critics.relativistic(
+            self.video(drawn, drawn_first), self.video(self.noisy(made), first))}
         loss = terms["video critic"]
         if number % s.penalty_every == 0:
-            terms["slope"] = critics.slope_penalty(self.video, drawn)
+            terms["slope"] = critics.slope_penalty(lambda x: self.video(x, drawn_first), drawn)
             loss = loss + 0.5 * s.penalty * s.penalty_every * terms["slope"]
 
         picked = torch.randint(len(self.pool.faces), (s.batch,), generator=self.rng)
@@ -240,11 +240,14 @@ class Training:
         return shrink(self.generator.synthesis(flat), self.settings.resolution).unflatten(
             0, codes.shape[:2])
 
-    def drawn(self, which: Tensor) -> Tensor:
-        """Those frames of new videos of the renderer, noisy, [B, t, 3, r, r]."""
+    def drawn(self, which: Tensor) -> tuple[Tensor, Tensor]:
+        """Those frames of new videos of the renderer, noisy, [B, t, 3, r, r], and the first frames
+        of the same videos [B, 3, r, r]."""
         s = self.settings
-        params = videos.courses(s.batch, s.frames, self.rng)[:, which]
-        return self.noisy(videos.draw(params, s.resolution).to(self.device))
+        params = videos.courses(s.batch, s.frames, self.rng)
+        params = torch.cat([params[:, :1], params[:, which]], 1)
+        x = videos.draw(params, s.resolution).to(self.device)
+        return self.noisy(x[:, 1:]), x[:, 0]
 
     def noisy(self, x: Tensor) -> Tensor:
         """With noise on it, which hides that a generator draws a little softer than a renderer."""

@@ -180,7 +180,8 @@ def test_critics_shapes(side):
     score, about = critics.ImageCritic(side, projection=9)(torch.randn(2, 3, side, side))
     assert score.shape == (2,) and about.shape == (2, 9)
     coarse = side // 8
-    said = critics.VideoCritic((4, 4, 4))(torch.randn(2, 6, 3, side, side))
+    video = torch.randn(2, 6, 3, side, side)
+    said = critics.VideoCritic((4, 4, 4))(video, video[:, 0])
     assert [s.shape for s in said] == [(2, 1, coarse, coarse), (2, 1, coarse // 2, coarse // 2)]
 
 
