@@ -73,6 +73,8 @@ BASELINES = {b.name: b for b in (
              "styleclip_opt"),
     Baseline("styleclip-mapper", "StyleCLIP latent mapper, one per text, linear interpolation",
              _STYLECLIP, "styleclip_mapper_training"),
+    Baseline("styleclip-global", "StyleCLIP global directions, linear interpolation", _STYLECLIP,
+             "styleclip_directions"),
     Baseline("mocogan-hd", "MoCoGAN-HD: an LSTM along the principal axes of W; reads no sentence",
              "Tian et al., A Good Image Generator Is What You Need, ICLR 2021", "mocogan_hd"),
 )}

@@ -129,7 +129,9 @@ def test_the_networks_stay_as_they_were(parts, w_s):
 def test_the_table_knows_it(parts, tmp_path):
     entry = baseline("styleclip-opt")
     assert entry.units(["smiling"]) == []
-    assert isinstance(entry.load(parts, tmp_path, ["smiling"]), opt.Optimisation)
+    method = entry.load(parts, tmp_path, ["smiling"])
+    assert isinstance(method, opt.Optimisation) and method.settings == opt.TUNED
+    assert (opt.Settings().l2, opt.Settings().identity, opt.Settings().steps) == (0.08, 0.05, 300)
     with pytest.raises(LGFAError, match="nothing to train"):
         entry.train("x", parts, tmp_path)
     with pytest.raises(LGFAError, match="styleclip-opt"):

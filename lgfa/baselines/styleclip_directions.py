@@ -1,0 +1,206 @@
+"""Which way every style channel moves CLIP's view of pictures: measured once per generator.
+
+Published procedure (Patashnik et al. 2021, section 6.2): on 100 pictures of random z, truncated
+to 0.7, a channel is set to its mean plus and minus five standard deviations; the difference of
+the two unit embeddings, made unit, is averaged over pictures and made unit again.
+
+Public files hold the same: fs3.npy [n, d] of the channels of all convolutions, coarse first, the
+finest perhaps left out; beside it S_mean_std, a pickle [means, deviations] with an array for each
+convolution and each ToRGB, in the order in which they draw.
+"""
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .. import formats, unpickle
+from ..errors import LGFAError
+from ..formats import safetensors_io
+from .styleclip_global import Directions, GlobalDirection, changed, split, styles, widths
+from .table import Parts
+
+SEED = 3_100                                # of the pictures
+UNIT, FILE, KIND = "directions", "directions.safetensors", "directions"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Numbers of the measurement; the published ones but for fewer pictures."""
+
+    pictures: int = 16                      # 100 in the published code
+    far: float = 5.0                        # standard deviations to either side
+    truncation: float = 0.7                 # of the random z
+    samples: int = 4096                     # codes that measure mean and deviation
+    chunk: int = 32                         # pictures drawn at once
+    half: bool = False                      # bfloat16 rounds the small effects away
+
+
+def units(texts: Sequence[str]) -> list[str]:
+    return [UNIT]
+
+
+def train(
+    unit: str,
+    parts: Parts,
+    folder: Path,
+    note: Callable[[str], None] = print,
+    scale: float = 1.0,                     # factor of the number of pictures
+    settings: Settings = Settings(),        # noqa: B008
+) -> Path:
+    """Measures all channels and writes them; the file."""
+    settings = dataclasses.replace(settings, pictures=max(int(settings.pictures * scale), 1))
+    begun = time.monotonic()
+    found = measure(parts, settings, note)
+    info = {"training": dataclasses.asdict(settings),
+            "minutes": round((time.monotonic() - begun) / 60, 2)}
+    path = Path(folder) / FILE
+    safetensors_io.write(path, vars(found), {"version": 1, "kind": KIND, "info": info})
+    return path
+
+
+def load(parts: Parts, folder: Path, texts: Sequence[str]) -> GlobalDirection:
+    """The method, from the file that `train` wrote."""
+    path = Path(folder) / FILE
+    if not path.is_file():
+        raise LGFAError(f"the style channels' relevance is not at {path}: measure it first.")
+    return GlobalDirection(parts.generator, parts.clip, read(path, parts))
+
+
+# ---- measuring
+@torch.no_grad()
+def measure(
+    parts: Parts,
+    settings: Settings = Settings(),        # noqa: B008
+    note: Callable[[str], None] = print,    # told after each layer
+) -> Directions:
+    """Relevance and deviation of every style channel."""
+    synthesis = parts.generator.synthesis
+    mean, std = statistics(parts, settings)
+    w = _codes(parts, settings.pictures, settings.truncation, SEED)
+    rows, begun = [], time.monotonic()
+    for i, (middle, spread) in enumerate(zip(split(mean, synthesis), split(std, synthesis),
+                                             strict=True)):
+        ends = torch.stack([middle - settings.far * spread, middle + settings.far * spread])
+        rows += [_relevance(parts, settings, w, i, channel, ends[:, channel])
+                 for channel in range(len(middle))]
+        note(f"directions: convolution {i + 1} of {len(synthesis.convs)}, {len(rows)} channels, "
+             f"{(time.monotonic() - begun) / 60:.1f} min")
+    return Directions(torch.stack(rows), std)
+
+
+@torch.no_grad()
+def statistics(parts: Parts, settings: Settings) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation [n] of every style channel over random codes."""
+    w = _codes(parts, settings.samples, settings.truncation, SEED + 1)
+    found = torch.cat([styles(parts.generator.synthesis, part) for part in w.split(512)])
+    return found.mean(0), found.std(0)
+
+
+def _relevance(
+    parts: Parts,
+    settings: Settings,
+    w: Tensor,                              # [N, L, w_dim]
+    layer: int,                             # number of the convolution
+    channel: int,
+    ends: Tensor,                           # [2], low and high value
+) -> Tensor:
+    """[d], of length 1; zeros where the channel changes nothing that CLIP sees."""
+    seen = []
+    for end in ends:
+        def put(style: Tensor, value: Tensor = end) -> Tensor:
+            style = style.clone()
+            style[:, channel] = value
+            return style
+
+        with changed(parts.generator.synthesis, {layer: put}), _half(w, settings):
+            seen.append(torch.cat([parts.clip.encode_image(parts.generator.synthesis(part))
+                                   for part in w.split(settings.chunk)]).float())
+    return direction(seen[0], seen[1])
+
+
+def direction(low: Tensor, high: Tensor) -> Tensor:
+    """Mean direction between unit embeddings [N, d] of pictures, of length 1. -> [d]"""
+    steps = nn.functional.normalize(high - low, dim=1)
+    return nn.functional.normalize(steps.mean(0), dim=0)
+
+
+def _codes(parts: Parts, count: int, truncation: float, seed: int) -> Tensor:
+    """Codes of random z [count, L, w_dim]."""
+    generator = parts.generator
+    z = torch.randn(count, generator.config.z_dim, generator=torch.Generator().manual_seed(seed))
+    return generator.mapping(z.to(generator.latent_avg), truncation=truncation)
+
+
+def _half(like: Tensor, settings: Settings) -> contextlib.AbstractContextManager:
+    if not settings.half:
+        return contextlib.nullcontext()
+    return torch.autocast(like.device.type, torch.bfloat16)
+
+
+# ---- files
+def read(path: str | Path, parts: Parts) -> Directions:
+    """Directions of our own .safetensors or of a public fs3.npy (with S_mean_std beside it, or
+    deviations measured here); LGFAError for files of another generator."""
+    path = formats.core.check_file(path)
+    if path.suffix == ".npy":
+        return _read_public(path, parts)
+    tree = formats.read(path)
+    if not formats.core.is_own(tree) or tree["lgfa"]["kind"] != KIND:
+        raise LGFAError(f"{path} holds no relevance of style channels: give directions.safetensors "
+                        "or fs3.npy.")
+    found = tree["state_dict"]
+    if set(found) != {"relevance", "std"}:
+        raise LGFAError(f"{path} is not whole: it holds {', '.join(sorted(found)) or 'nothing'}.")
+    return _checked(found["relevance"], found["std"], parts, path)
+
+
+def _read_public(path: Path, parts: Parts) -> Directions:
+    try:
+        relevance = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise LGFAError(f"{path} is no array of numbers: {error}.") from error
+    if relevance.ndim != 2 or relevance.dtype.kind != "f":
+        raise LGFAError(f"{path} holds an array {list(relevance.shape)} of {relevance.dtype}, and "
+                        "relevance is [channels, length of CLIP's embeddings].")
+    beside = path.with_name("S_mean_std")
+    if beside.is_file():
+        std = torch.cat(_public_std(beside, parts))
+    else:
+        std = statistics(parts, Settings())[1].cpu()
+    return _checked(torch.from_numpy(relevance).float(), std[:len(relevance)], parts, path)
+
+
+def _public_std(path: Path, parts: Parts) -> list[Tensor]:
+    """Deviations of the convolutions' channels, those of ToRGB left out."""
+    tree = unpickle.read(path)
+    levels = len(parts.generator.synthesis.to_rgbs)
+    rgb = [1 + 3 * level for level in range(levels)]    # conv, RGB, then conv, conv, RGB a level
+    if not isinstance(tree, list | tuple) or len(tree) != 2 or len(tree[1]) != 3 * levels - 1:
+        raise LGFAError(f"{path} is no S_mean_std of this generator: it must hold the means and "
+                        f"deviations of {3 * levels - 1} layers.")
+    rows = [torch.as_tensor(np.asarray(row)).float().flatten()
+            for i, row in enumerate(tree[1]) if i not in rgb]
+    if [len(row) for row in rows] != widths(parts.generator.synthesis):
+        raise LGFAError(f"{path} belongs to a generator with other widths "
+                        f"({', '.join(str(len(row)) for row in rows)}).")
+    return rows
+
+
+def _checked(relevance: Tensor, std: Tensor, parts: Parts, path: Path) -> Directions:
+    """Both on the networks' device, finite, and of this generator and CLIP."""
+    if not bool(torch.isfinite(relevance).all() and torch.isfinite(std).all()):
+        raise LGFAError(f"{path} holds NaN or infinite numbers.")
+    device = parts.generator.latent_avg.device
+    found = Directions(relevance.float().to(device), std.float().to(device))
+    try:
+        GlobalDirection(parts.generator, parts.clip, found)
+    except LGFAError as error:
+        raise LGFAError(f"{path}: {error}") from error
+    return found
