@@ -134,6 +134,8 @@ class Animator:
         loop: bool = False,                 # softly back to the still, to repeat without a seam
         ping_pong: bool = False,            # back by the same way
         content: bool | None = None,        # add H_v(z_v) to the code; None = for images only
+        add: bool = False,                  # later sentences add to what came before (paper IV-E2);
+        #                                     else that fades while they come
     ) -> Tensor:
         """Codes of exactly `frames` frames [T, L, w_dim], float32 on the CPU; frame 1 = still."""
         texts = check_texts(text)
@@ -146,8 +148,10 @@ class Animator:
         if content if content is not None else is_image:
             w = self.method.content(w, embedded[0][0])
 
+        # A method that looks where it starts, as an optimisation does, lets go by itself.
+        add = add or getattr(self.method, "looks_at_start", False)
         path = perform(self.method, w.float(), embedded, frames, seed, strength, easing, hold,
-                       loop, ping_pong)
+                       loop, ping_pong, add)
         return path.float().cpu()
 
     def render(
@@ -175,7 +179,7 @@ class Animator:
         noise: str = "const",               # as for render
         progress: Progress | None = None,
         should_stop: Callable[[], bool] | None = None,
-        **motion: Any,                      # easing, hold, loop, ping_pong, content
+        **motion: Any,                      # easing, hold, loop, ping_pong, content, add
     ) -> Clip:
         """Still and sentences -> Clip. Stopped early, it holds the frames that were finished."""
         latents = self.trajectory(image, text, frames, seed, strength, **motion)

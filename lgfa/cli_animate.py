@@ -103,6 +103,9 @@ def _add_motion(group: Any) -> None:
                             f"the model's own)")
     group.add_argument("--hold", type=int, default=0, metavar="N",
                        help="frames for which each expression rests (default: 0)")
+    group.add_argument("--add", action="store_true",
+                       help="a later --text adds to what came before, which else fades while it "
+                            "comes")
     back = group.add_mutually_exclusive_group()
     back.add_argument("--loop", action="store_true",
                       help="softly back to the still, so that the clip repeats without a seam")
@@ -232,7 +235,7 @@ def _latents(args: argparse.Namespace, animator: Any, stored: Any, count: int) -
         start = stored[-1]
     elif args.sample is not None:
         start = animator.sample(args.sample, args.truncation)
-    return animator.trajectory(start, args.text, count, args.seed, **motion)
+    return animator.trajectory(start, args.text, count, args.seed, add=args.add, **motion)
 
 
 def _progress(done: int, total: int) -> None:

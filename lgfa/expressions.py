@@ -31,16 +31,24 @@ def perform(
     hold: int = 0,
     loop: bool = False,
     ping_pong: bool = False,
+    add: bool = False,                  # later expressions are added to what came before; else
+    #                                     that fades while they come
 ) -> Tensor:
     """Expressions that share the frames evenly -> trajectory [frames, L, w_dim] on w_s's device.
 
+    Each begins with the last latent of the one before (paper IV-E2). Offsets that depend on the
+    sentence alone then add up, and a pout after a cry still cries: so by default the old offset
+    fades.
     Settings that no clip can have are to be refused before, by timing.check_motion.
     """
     hold = hold if frames > 1 else 0
 
     def step(start: Tensor, part: int, count: int) -> Tensor:
         path = move(start, *embedded[part], count - hold, seed_of(seed, part))
-        return wplus.hold(wplus.ease(wplus.strength(path, strength), easing), end=hold)
+        path = wplus.strength(path, strength)
+        if part and not add:
+            path = wplus.let_go(path, w_s)
+        return wplus.hold(wplus.ease(path, easing), end=hold)
 
     there = one_way(frames, hold, loop, ping_pong)
     path = wplus.chain(step, w_s, len(embedded), there)[0]
@@ -62,6 +70,8 @@ def perform_cues(
         else:
             path = move(start, *given, count - cue.hold, seed_of(seed, part))
         path = wplus.strength(path, cue.strength)
+        if part and given is not None:
+            path = wplus.let_go(path, w_s)      # as in `perform`
         return wplus.hold(wplus.ease(path, cue.easing), end=cue.hold)
 
     # The still is frame 1 of the first cue; the others begin with the frame before theirs.

@@ -227,7 +227,7 @@ class ChainExpressions(io.ComfyNode):
             category=CATEGORY,
             description="One expression after another in one clip: each begins with the last "
                         "latent of the one before, and all get the same share of the frames. "
-                        "What an expression did is not undone by the next one.",
+                        "What came before fades while the next expression comes.",
             inputs=[_motion(), _text(), _latent(),
                     _look("the motion can depend on the face"),
                     _frames(), strength_input(), hold_input(), _seed(), easing_input()],

@@ -128,7 +128,7 @@ def test_ping_pong_holds_and_returns(animator: Animator, still: torch.Tensor) ->
 
 
 def test_a_chain_goes_on_from_the_last_latent(animator: Animator, still: torch.Tensor) -> None:
-    both = animator.trajectory(still, [SMILE, "crying"], 9, seed=5)
+    both = animator.trajectory(still, [SMILE, "crying"], 9, seed=5, add=True)
     first = animator.trajectory(still, SMILE, 5, seed=5)
     second = animator.trajectory(first[-1], "crying", 5, seed=6)
     assert torch.allclose(both[:5], first, atol=1e-6)

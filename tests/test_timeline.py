@@ -113,6 +113,22 @@ def test_even_lines_are_a_chain_bit_for_bit(parts):
     assert torch.equal(perform(parts, "smiling | 9 | hold 2 | strength 0.5", 5), one)
 
 
+def test_what_came_before_fades_while_the_next_expression_comes(parts):
+    animator, w = parts
+    texts = ["smiling", "crying"]
+    path = animator.trajectory(w, texts, 17, seed=5)
+    added = animator.trajectory(w, texts, 17, seed=5, add=True)
+    assert torch.equal(path[:9], added[:9])             # the first expression is the same
+    # Offsets of a model that never sees the still: the last frame is the second one's alone ..
+    smile = animator.trajectory(w, "smiling", 9, seed=5)[-1] - w[0]
+    cry = animator.trajectory(w, "crying", 9, seed=6)[-1] - w[0]
+    torch.testing.assert_close(path[-1] - w[0], cry, rtol=0, atol=1e-4)
+    # .. or, as in the paper, both.
+    torch.testing.assert_close(added[-1] - w[0], smile + cry, rtol=0, atol=1e-4)
+    steps = path.diff(dim=0).flatten(1).norm(dim=1)
+    assert steps.max() < 4 * steps.mean()               # no jump where it begins to fade
+
+
 def test_frames_rests_and_the_way_back_are_exact(parts):
     w = parts[1]
     path = perform(parts, "smiling | 7 | hold 3\n(still) | 5 | hold 2 | ease-in-out\ncrying | 4")

@@ -117,8 +117,8 @@ def chain(sheet: Sheet) -> None:
     sheet.note("""
 ## First one, then the other
 Each line of **Encode Text** is an expression; they follow each other and share the frames. Each
-begins where the one before ended, and adds to it: a smile after a cry keeps the tears. Where that
-is not wanted, use a **Timeline** (workflow 4), in which `(still)` leads back.
+begins where the one before ended, which fades while the new one comes. In a **Timeline**
+(workflow 4) each has its own length, and `(still)` leads back in between.
 
 **hold** rests on each expression. *Save Latents* keeps the trajectory: a small file from which the
 clip can be rendered again, and which *Load Latents* goes on from.

@@ -94,6 +94,7 @@ class Mocogan:
     """The motion generator as a Method. It reads no sentence and looks at no picture."""
 
     visual = False
+    looks_at_start = True                   # a later motion begins from what it sees
 
     def __init__(self, motion: MotionGenerator) -> None:
         self.motion = motion

@@ -44,7 +44,7 @@ VIEWS = ("shift", "crop", "colour")     # of a picture, besides flips and cut-ou
 class Settings:
     """Of one training; the defaults suit a 128 px generator and half an hour of one CPU core."""
 
-    steps: int = 1200
+    steps: int = 800 
     batch: int = 6                          # clips a step
     frames: int = 16                        # T of a clip
     window: int = 4                         # frames of it that are rendered and judged
@@ -56,16 +56,16 @@ class Settings:
     rate: float = 6e-4                      # of Adam, motion generator
     critic_rate: float = 1e-3               # of Adam, both critics
     betas: tuple[float, float] = (0.0, 0.99)
-    critic_steps: int = 2                   # of the critics for each of the motion generator
-    average: float = 0.995                  # decay of the averaged motion generator
+    critic_steps: int = 1                   # of the critics for each of the motion generator
+    average: float = 0.99                   # decay of the averaged motion generator
     follow: float = 0.99                    # decay of the averaged picture critic of the memory
     memory: int = 1024                      # projections remembered
     match: float = 5.0                      # weight of feature matching
     mutual: float = 1.0                     # weight of the mutual information
     contrast: float = 2.0                   # weight of the contrastive term
-    penalty: float = 10.0                   # weight of R1 of the video critic, halved
+    penalty: float = 200.0                  # weight of R1 of the video critic, halved
     penalty_every: int = 4                  # critic steps from one to the next, weighed so much
-    noise: float = 0.05                     # on the videos that the critic sees, std
+    noise: float = 0.1                      # on the videos that the critic sees, std
     precision: str = "bf16"                 # of rendering: "bf16" or "fp32"
     save_every: int = 25                    # steps between two checkpoints
 

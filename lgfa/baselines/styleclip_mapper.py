@@ -85,6 +85,7 @@ class Mapped:
     """
 
     visual = False
+    looks_at_start = True                   # a later motion begins from what it sees
 
     def __init__(self, mappers: Sequence[LatentMapper]) -> None:
         if not mappers:

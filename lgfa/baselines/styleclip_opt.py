@@ -75,6 +75,7 @@ class Optimisation:
 
     resolution: int | None = None
     visual = False
+    looks_at_start = True                   # a later motion begins from what it sees
 
     def __init__(self, parts: Parts, settings: Settings = Settings()) -> None:   # noqa: B008
         if settings.identity and parts.identity is None:

@@ -264,6 +264,20 @@ def chain_frames(frames: int, parts: int) -> list[int]:
     return [b - a + 1 for a, b in zip(cuts, cuts[1:], strict=False)]
 
 
+def let_go(
+    path: Tensor,               # of a motion that begins away from the still
+    still: Tensor,              # [.., L, w_dim], where the offset that is to go was counted from
+) -> Tensor:
+    """The same start, but what it was away from the still fades as the path goes on (by its arc
+    length), so that the last frame holds this path's motion alone."""
+    arc = arc_lengths(path)
+    total = arc[..., -1:]
+    even = _unit(path.shape[TIME]).expand_as(arc)
+    share = torch.where(total > 0, arc / total.clamp(min=1e-300), even)
+    before = path.narrow(TIME, 0, 1) - still.unsqueeze(TIME)
+    return path - _frames_of(share, path) * before
+
+
 def chain(
     step: Callable[[Tensor, int, int], Tensor],     # (start [.., L, w], part, frames) -> path
     start: Tensor,                                  # the still [L, w_dim] or [B, L, w_dim]

@@ -234,3 +234,13 @@ def test_gradients_pass():
 def test_refusals(path, call, words):
     with pytest.raises(LGFAError, match=words):
         call(path)
+
+
+def test_let_go_fades_what_came_before_by_arc_length():
+    still = torch.zeros(1, 2)
+    path = torch.tensor([[[1.0, 0.0]], [[1.0, 1.0]], [[1.0, 4.0]]])     # goes up from (1, 0)
+    gone = wplus.let_go(path, still)
+    torch.testing.assert_close(gone, torch.tensor([[[1.0, 0.0]], [[0.75, 1.0]], [[0.0, 4.0]]]))
+    resting = wplus.let_go(path[:1].expand(3, -1, -1), still)           # without arc: by time
+    torch.testing.assert_close(resting[:, 0, 0], torch.tensor([1.0, 0.5, 0.0]))
+    assert torch.equal(wplus.let_go(path[:1], still), path[:1])
