@@ -26,7 +26,7 @@ from .summary import Interval, Result, paths, summarise
 from .tables import TOPICS, Figures, Key, label
 from .verdicts import bars, findings
 
-CHAIN_FRAMES = 32                           # of section IV-E2
+CHAINED, CHAIN_FRAMES = ("chain", "added"), 32      # section IV-E2
 REAL_CLIPS, REAL_SEED = 104, 79_500         # videos of the renderer, measured beside the methods
 OF_PICTURES = ("acd_toon", "identity_last", "step_pixels", "jerk_pixels", "jerk_ratio")
 STRIPS = (("winking", 0), ("crying", 1), ("surprised", 2), ("disgusted", 3))   # expression, person
@@ -140,10 +140,10 @@ class Evaluation:
         suite, name = key
         jobs = self.jobs(suite)
         subject = self.workshop.load(name, self._texts([key]))
-        frames = CHAIN_FRAMES if suite == "chain" else self.options.frames
+        frames = CHAIN_FRAMES if suite in CHAINED else self.options.frames
         keep = suite == "main" and name in self.options.methods
-        store: Store = run(self.maker, subject, jobs, frames, self._folder(key), keep, self.rank,
-                           self.size,
+        store: Store = run(self.maker, subject, jobs, frames, self._folder(key), keep,
+                           suite == "added", self.rank, self.size,
                            lambda done, total, seconds: self._tell(key, done, total, seconds))
         records = [] if self.rank else [store.read(job) for job in jobs]
         return Result(name, suite, jobs, records, subject.minutes)

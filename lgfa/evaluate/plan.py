@@ -84,7 +84,8 @@ CHAINS = (("crying", "pouting"), ("smiling", "surprised"), ("angry", "laughing")
 
 
 def chain(clips: int, seed: int) -> list[Job]:
-    """One expression after another: the second begins where the first ended."""
+    """One expression after another: the second begins where the first ended, which fades
+    (suite chain) or stays (suite added)."""
     return _jobs(clips, seed, [(tuple(TEMPLATE.format(word(n)) for n in pair),
                                 tuple(_target(n) for n in pair)) for pair in CHAINS])
 
@@ -103,6 +104,7 @@ def beyond(clips: int, seed: int) -> list[Job]:
 
 SUITES: dict[str, Maker] = {
     "main": main, "paraphrase": paraphrase, "bare": bare, "drawn": drawn, "chain": chain,
+    "added": chain,
     "beyond": beyond,
 }
 

@@ -54,13 +54,14 @@ class Maker:
         subject: Subject,
         job: Job,
         frames: int,                        # of the whole clip
-        keep: bool,                         # the latents too
+        keep: bool = False,                 # the latents too
+        add: bool = False,                  # see Animator.trajectory
     ) -> Record:
         """Makes the clip and measures it."""
         animator = Animator(self.generator, self.encoder, motion=subject.method,
                             domain=self.domain)
         still, begun = self.still(job), time.monotonic()
-        latents = animator.trajectory(still, list(job.texts), frames, job.seed)
+        latents = animator.trajectory(still, list(job.texts), frames, job.seed, add=add)
         seconds = time.monotonic() - begun
         pictures = self.frames(latents)
         shown = self._shown(job, latents, pictures, still)
@@ -109,6 +110,7 @@ def run(
     frames: int,
     folder: Path,                           # of the records
     keep: bool = False,                     # latents too
+    add: bool = False,                      # later sentences add to earlier ones
     rank: int = 0,
     size: int = 1,
     progress: Callable[[int, int, float], None] = lambda done, total, seconds: None,
@@ -116,13 +118,14 @@ def run(
 ) -> Store:
     """Does the jobs that are not done yet, every size-th of them; returns when all are there,
     also those of the other processes."""
-    store = Store(folder, f"{subject.stamp} {frames} {keep} {VERSION}")
+    stamp = f"{subject.stamp} {frames} {keep} {VERSION}"
+    store = Store(folder, stamp + " added" * add)
     if rank == 0:
         store.tidy()
     own = [job for job in jobs[rank::size] if not store.has(job)]
     begun = time.monotonic()
     for done, job in enumerate(own, start=1):
-        store.write(job, maker.record(subject, job, frames, keep))
+        store.write(job, maker.record(subject, job, frames, keep, add))
         progress(done, len(own), (time.monotonic() - begun) / done)
     while not all(store.has(job) for job in jobs):
         time.sleep(1)

@@ -193,9 +193,12 @@ def _longer(figures: Figures) -> list[str]:
            ("recognised_1", "recognised_2", "identity_last")]
     if None in row:
         return []
+    share = _value(figures, ("added", OWN), "recognised_2")
+    added = "not measured" if share is None else f"second {share:.3f}"
     return [f"Paper: longer sequences change expression and keep the person. Here "
             f"{_agrees(min(row[:2]) >= 0.75 and row[2] < 0.15)}: first expression {row[0]:.3f}, "
-            f"second {row[1]:.3f}, identity distance {row[2]:.4f} (two people: 1)."]
+            f"second {row[1]:.3f}, identity distance {row[2]:.4f} (two people: 1). Where the "
+            f"second offset is only added to the first: {added}."]
 
 
 def _agrees(yes: bool) -> str:

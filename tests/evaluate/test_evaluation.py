@@ -58,7 +58,7 @@ def test_the_page_shows_every_table_and_its_pictures_are_there(done):
 def test_a_repeated_run_makes_no_clip_again_and_says_the_same(done, evaluation):
     folder, report = done
     files = {path: path.stat().st_mtime_ns for path in (folder / "work").rglob("*.safetensors")}
-    assert len(files) == 3 * SMALL["clips"] + 1
+    assert len(files) == 4 * SMALL["clips"] + 1
     again = evaluation.run()
     assert {path: path.stat().st_mtime_ns for path in files} == files
     assert again["tables"] == report["tables"]
@@ -70,13 +70,13 @@ def test_each_process_makes_its_own_clips(evaluation, tmp_path):
     made = []
 
     class Watched(Maker):
-        def record(self, subject, job, frames, keep):
+        def record(self, subject, job, *settings):
             made.append(job.index)
-            return super().record(subject, job, frames, keep)
+            return super().record(subject, job, *settings)
 
     maker = Watched(evaluation.parts.generator, None, evaluation.eyes)
     second = Store(tmp_path, f"{subject.stamp} 4 False {VERSION}")
-    second.write(jobs[1], maker.record(subject, jobs[1], 4, False))
+    second.write(jobs[1], maker.record(subject, jobs[1], 4))
     store = run(maker, subject, jobs[:2], 4, tmp_path, rank=0, size=2)
     assert made == [1, 0] and all(store.has(job) for job in jobs[:2])
 
@@ -98,7 +98,7 @@ def test_a_still_clip_leaves_the_expression_unreached(evaluation):
 
     job = evaluation.jobs("main")[0]
     subject = subjects.Subject("nothing", Nothing(), "x", 0.0)
-    record = evaluation.maker.record(subject, job, 4, False)
+    record = evaluation.maker.record(subject, job, 4)
     assert record.metrics["recognised"] == 0
     assert record.metrics["progress"] == pytest.approx(0, abs=1e-5)
     assert record.metrics["jerk_pixels"] == 0
