@@ -47,6 +47,11 @@ class Baseline:
         """Names of what must be trained or measured once before these sentences can be shown."""
         return self._module().units(texts)
 
+    def file_name(self, unit: str) -> str:
+        """Name of the file that `train` writes for a unit."""
+        named = getattr(self._module(), "file_name", None)
+        return f"{unit}.safetensors" if named is None else named(unit)
+
     def train(
         self,
         unit: str,                          # one of `units`

@@ -108,7 +108,9 @@ class Workshop:
         return ["motion"] if name.startswith(VARIANT) else BASELINES[name].units(texts)
 
     def _file(self, name: str, unit: str) -> Path:
-        return self.folder / _slug(name) / f"{unit}.safetensors"
+        own = name.startswith(VARIANT)
+        file = f"{unit}.safetensors" if own else BASELINES[name].file_name(unit)
+        return self.folder / _slug(name) / file
 
     def _train(self, name: str, unit: str) -> None:
         file, begun = self._file(name, unit), time.monotonic()
