@@ -54,9 +54,10 @@ class VideoCritic(nn.Module):
     critic within a domain, so that movement is judged rather than who moves.
 
     [B, T, 3, R, R], first frames [B, 3, R, R] -> scores [B, t, r, r], one tensor a scale. Without
-    normalisation layers: a gradient penalty holds it in check. Before the last layer each sample
-    is told how much the batch varies (Karras et al. 2018, section 3), so that motion alike in all
-    clips is noticed.
+    normalisation layers: a gradient penalty holds it in check. Clips 1 and 2, 3 and 4, .. show the
+    same person, and the last layer is told how they differ: two performances of one person are
+    judged together, so that a person who always does the same is found out (packing, Lin et al.
+    2018, "PacGAN").
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class VideoCritic(nn.Module):
             if number:
                 x = F.avg_pool3d(x, (1, 2, 2))
             seen = layers(x)
-            scores.append(head(torch.cat([seen, batch_spread(seen)], 1))[:, 0])
+            scores.append(head(torch.cat([seen, pair_difference(seen)], 1))[:, 0])
         return scores
 
 
@@ -93,10 +94,9 @@ def _video_layers(widths: Sequence[int]) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def batch_spread(x: Tensor) -> Tensor:
-    """Each channel's standard deviation over the batch, averaged over places. [B, C, ..] -> same"""
-    spread = (x.var(0, unbiased=False) + 1e-8).sqrt()
-    return spread.flatten(1).mean(1).view(1, -1, *[1] * (x.ndim - 2)).expand_as(x)
+def pair_difference(x: Tensor) -> Tensor:
+    """|a - b| for both of each pair of neighbours (a, b) in the batch. [B, ..] -> same, B even"""
+    return (x[0::2] - x[1::2]).abs().repeat_interleave(2, 0)
 
 
 class Memory(nn.Module):

@@ -12,7 +12,7 @@ from the generator, which was taught to draw alike, so that "across domains" is 
 
 Clips begin at neutral people, as the videos do. The published code compares later frames with first
 frames instead, which there are any pictures; here this would forbid every expression. Against
-unstable training: spectral norm, R1, noise on what critics see, the batch's spread shown to them,
+unstable or uniform training: spectral norm, R1, noise on what critics see, clips judged in pairs,
 no momentum, averaged weights.
 """
 from __future__ import annotations
@@ -44,8 +44,8 @@ VIEWS = ("shift", "crop", "colour")     # of a picture, besides flips and cut-ou
 class Settings:
     """Of one training; the defaults suit a 128 px generator and half an hour of one CPU core."""
 
-    steps: int = 800 
-    batch: int = 6                          # clips a step
+    steps: int = 800
+    batch: int = 6                          # clips a step, two of each person
     frames: int = 16                        # T of a clip
     window: int = 4                         # frames of it that are rendered and judged
     resolution: int = 32                    # side of what the critics see: enough for a mouth, and
@@ -167,7 +167,8 @@ class Training:
     def step(self, number: int) -> dict[str, float]:
         """The motion generator's step, then the critics' on the same clips; returns the terms."""
         s = self.settings
-        people = torch.randint(len(self.pool.codes), (s.batch,), generator=self.rng)
+        people = torch.randint(len(self.pool.codes), (s.batch // 2,), generator=self.rng)
+        people = people.repeat_interleave(2)
         which = chosen_frames(s.frames, s.window, self.rng)
         first = self.pool.stills[people].float()
         made, terms = self._motion_step(people, which, first)
@@ -242,9 +243,10 @@ class Training:
 
     def drawn(self, which: Tensor) -> tuple[Tensor, Tensor]:
         """Those frames of new videos of the renderer, noisy, [B, t, 3, r, r], and the first frames
-        of the same videos [B, 3, r, r]."""
+        of the same videos [B, 3, r, r]; neighbours show the same person."""
         s = self.settings
-        params = videos.courses(s.batch, s.frames, self.rng)
+        people = sample.identities(s.batch // 2, self.rng).repeat_interleave(2, 0)
+        params = videos.courses(s.batch, s.frames, self.rng, people)
         params = torch.cat([params[:, :1], params[:, which]], 1)
         x = videos.draw(params, s.resolution).to(self.device)
         return self.noisy(x[:, 1:]), x[:, 0]

@@ -30,13 +30,14 @@ def courses(
     n: int,  # videos
     frames: int,  # T of each
     rng: torch.Generator,
+    people: Tensor | None = None,  # who shows them, [n, K], neutral; None = drawn
 ) -> Tensor:
     """Parameters of every frame: [n, T, K]; the first is a neutral face, later ones ease on.
 
     A video spends a share of its time waiting, rises, and may then go on to a second expression or
     back; times are drawn as shares of the video, so that T does not change what happens.
     """
-    people = sample.identities(n, rng)
+    people = sample.identities(n, rng) if people is None else people
     first, second = (_expressions(people, rng) for _ in range(2))
     kind, unit = torch.rand(n, generator=rng), torch.rand(n, 4, generator=rng)
     second = torch.where((kind < BACK)[:, None], people, second)

@@ -19,8 +19,8 @@ from lgfa.config import GeneratorConfig, MocoganConfig
 from lgfa.domain import check_fits
 from lgfa.errors import LGFAError
 from lgfa.frames.stylegan2 import Generator
+from lgfa.toon import sample, videos
 from lgfa.toon import table as tb
-from lgfa.toon import videos
 
 SMALL = mocogan_training.Settings(
     steps=3, batch=2, frames=6, window=4, resolution=16, components=5, samples=200, pool=6,
@@ -159,11 +159,9 @@ def test_slope_penalty():
     assert critics.slope_penalty(lambda x: [3 * x[:, :1]] * 2, x).item() == 36.0
 
 
-def test_spread_over_the_batch():
-    x = torch.tensor([[[1.0, 2.0], [5, 5]], [[3.0, 2.0], [5, 9]]])      # [B, C, places]
-    spread = critics.batch_spread(x)
-    assert torch.allclose(spread[0], torch.tensor([[0.5, 0.5], [1, 1]]), atol=1e-3)
-    assert torch.equal(spread[0], spread[1])
+def test_neighbours_are_judged_together():
+    x = torch.tensor([[1.0, 2], [3, -2], [5, 5], [5, 9]])
+    assert critics.pair_difference(x).tolist() == [[2, 4], [2, 4], [0, 4], [0, 4]]
 
 
 def test_memory_is_a_ring():
@@ -353,6 +351,13 @@ def test_courses_move_smoothly_and_variously():
     assert 0.1 < float(back.float().mean()) < 0.3                   # some calm down
     end = F.normalize((path[:, -1] - path[:, 0])[~back], dim=1)
     assert float((end @ end.t()).mean()) < 0.5                      # not all do the same
+
+
+def test_given_people_stay_who_they_are():
+    rng = torch.Generator().manual_seed(0)
+    people = sample.identities(2, rng).repeat_interleave(2, 0)
+    path = videos.courses(4, 5, rng, people)
+    assert torch.allclose(path[:, 0], people) and not torch.allclose(path[0], path[1])
 
 
 def test_time_is_a_share_of_the_video():
