@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from .. import build, formats
 from ..baselines.table import BASELINES, Parts
 from ..errors import LGFAError
+from ..expressions import straight
 from ..files import remove_leftovers
 from ..hashes import file_hash, network_hash, text_hash
 from ..method import Method, Recurrent
@@ -19,12 +21,13 @@ from ..toon.variants import VARIANTS, train_variant
 
 OWN = "lgfa"                                # the bundled motion model
 VARIANT = "lgfa:"                           # begins the name of a variant
+STRAIGHT = "lgfa:straight"                  # its last frames, by linear interpolation
 WAIT = 2.0                                  # seconds between looks at what another process makes
 
 
 def known() -> list[str]:
     """Every name that can be asked for."""
-    return [OWN, *BASELINES, *(VARIANT + name for name in VARIANTS)]
+    return [OWN, *BASELINES, STRAIGHT, *(VARIANT + name for name in VARIANTS)]
 
 
 def check(names: Sequence[str]) -> tuple[str, ...]:
@@ -41,6 +44,8 @@ def about(name: str) -> str:
     """A method in a few words."""
     if name == OWN:
         return "the bundled recurrent motion model, one for all texts"
+    if name == STRAIGHT:
+        return "a straight line to the bundled model's last code"
     if name.startswith(VARIANT):
         return VARIANTS[name.removeprefix(VARIANT)].what
     return BASELINES[name].what
@@ -54,6 +59,21 @@ class Subject:
     method: Method
     stamp: str                              # equal for equal weights and settings only
     minutes: float                          # that its training took, as its files say
+
+
+class Straight:
+    """The ends of another method's clips, and a straight line between them."""
+
+    def __init__(self, method: Method) -> None:
+        self.method = method
+        self.num_layers, self.w_dim = method.num_layers, method.w_dim
+        self.resolution, self.visual = method.resolution, method.visual
+        self.embed, self.content = method.embed, method.content
+
+    def __call__(
+        self, w_s: Tensor, z_v: Tensor | None, z_t: Tensor, frames: int, seed: int,
+    ) -> Tensor:
+        return straight(w_s, self.method(w_s, z_v, z_t, frames, seed)[:, -1], frames)
 
 
 class Workshop:
@@ -87,10 +107,12 @@ class Workshop:
         """The method, ready for these sentences."""
         units = self._units(name, texts)
         files = [self._file(name, unit) for unit in units]
-        if name == OWN:
+        if name in (OWN, STRAIGHT):
             motion = formats.load(self.parts.domain, "motion", self._device())
-            return Subject(name, self._recurrent(motion), network_hash(motion), _minutes(
-                build.resolve(self.parts.domain, "motion")))
+            method = self._recurrent(motion)
+            return Subject(name, method if name == OWN else Straight(method),
+                           network_hash(motion),
+                           _minutes(build.resolve(self.parts.domain, "motion")))
         minutes = sum(_minutes(file) for file in files)
         stamp = "".join(file_hash(file) for file in files)
         if name.startswith(VARIANT):
@@ -103,7 +125,7 @@ class Workshop:
     # ---- inside
 
     def _units(self, name: str, texts: Sequence[str]) -> list[str]:
-        if name == OWN:
+        if name in (OWN, STRAIGHT):
             return []
         return ["motion"] if name.startswith(VARIANT) else BASELINES[name].units(texts)
 

@@ -11,7 +11,7 @@ from typing import Any
 from ..metrics import registry
 from ..toon import table as tb
 from .plan import CHAINS
-from .subjects import OWN, VARIANT, about
+from .subjects import OWN, STRAIGHT, VARIANT, about
 from .summary import Interval, Result, set_intervals
 
 Key = tuple[str, str]                       # (suite, method)
@@ -88,7 +88,7 @@ def label(method: str) -> str:
     """How a method is called in tables."""
     return {OWN: "LGFA (bundled)", "styleclip-opt": "StyleCLIP optimisation",
             "styleclip-mapper": "StyleCLIP mapper", "styleclip-global": "StyleCLIP directions",
-            "mocogan-hd": "MoCoGAN-HD"}.get(method, method)
+            "mocogan-hd": "MoCoGAN-HD", STRAIGHT: "LGFA's ends, straight"}.get(method, method)
 
 
 def _main_keys(figures: Figures) -> list[tuple[str, Key]]:

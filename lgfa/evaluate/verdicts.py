@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from .plan import EXPRESSIONS
-from .subjects import OWN, VARIANT
+from .subjects import OWN, STRAIGHT, VARIANT
 from .tables import Figures, Key, label
 
 REACHED = 0.5                               # an expression counts as learnt from this share on
@@ -35,7 +35,7 @@ def bars(figures: Figures) -> list[dict[str, Any]]:
                           f"{len(EXPRESSIONS)} expressions", recognised, ">=", 0.85))
         for name in figures.methods:
             other = _value(figures, ("main", name), "recognised")
-            if name != OWN and other is not None:
+            if name not in (OWN, STRAIGHT) and other is not None:
                 found.append(_bar(f"LGFA reaches it more often than {label(name)}", recognised,
                                   ">", other))
     unseen = _value(figures, ("paraphrase", OWN), "recognised")
@@ -89,7 +89,18 @@ def _against_styleclip(figures: Figures) -> list[str]:
         said.append(f"Paper: transitions are more natural than an interpolation's. In W+ a linear "
                     f"interpolation has no second difference at all ({b:.2g}), which no curved "
                     f"path can undercut ({a:.3g}); the bar on jerk is taken in the pictures.")
-    return said
+    return said + _jerk(figures)
+
+
+def _jerk(figures: Figures) -> list[str]:
+    """Second differences of pictures: of our clips, of a straight line, of real motion."""
+    rows = {label(name): _value(figures, ("main", name), "jerk_pixels")
+            for name in figures.methods}
+    rows["drawn videos"] = figures.real.get("jerk_pixels", [None])[0]
+    text = ", ".join(f"{what} {value:.3f}" for what, value in rows.items() if value is not None)
+    return [f"Mean second difference of the pictures in 1/255: {text}. A line that moves over "
+            f"the pixel grid has one even at constant speed, a colour that fades has none: "
+            f"the figure favours clips that fade over clips that move."]
 
 
 def _against_mocogan(figures: Figures) -> list[str]:

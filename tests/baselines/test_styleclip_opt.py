@@ -153,3 +153,15 @@ def test_refusals(parts, w_s):
         method.edit(w_s[:, :-1], z)
     with pytest.raises(LGFAError, match="sentences"):
         method.edit(w_s[:1], z.expand(2, -1))
+
+
+def test_clips_prepared_together_are_those_made_alone(parts, w_s):
+    method, texts = opt.Optimisation(parts, few()), ["smiling", "crying"]
+    z_t = [method.embed(None, text)[1] for text in texts]
+    alone = [method(w_s[i:i + 1], None, z_t[i], 3, 0) for i in range(2)]
+    method.ahead(w_s, texts)
+    for i in range(2):
+        kept = method._ahead[opt._name(w_s[i:i + 1], z_t[i])]
+        together = method(w_s[i:i + 1], None, z_t[i], 3, 0)
+        assert torch.equal(together[:, -1], kept)           # it was not optimised again
+        torch.testing.assert_close(together, alone[i], rtol=1e-3, atol=1e-3)
