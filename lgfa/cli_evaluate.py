@@ -10,7 +10,7 @@ from typing import Any
 DESCRIPTION = """\
 Animates the same unseen people by the same sentences with several methods, measures the clips with
 networks that no training used, and writes into --out:
-  report.md              tables, bars, plots, strips, and where the result disagrees with the paper
+  report.md              tables, bars, plots, strips, and where the result agrees with the paper
   report.json            every figure with its 95% interval
   plots/ strips/         pictures
   work/                  trained networks and one file per clip (--work puts them elsewhere)

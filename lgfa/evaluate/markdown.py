@@ -158,9 +158,9 @@ def _tables(report: Mapping[str, Any]) -> Lines:
 def _findings(report: Mapping[str, Any]) -> Lines:
     if "findings" not in report:
         return
-    yield "## Where this disagrees with the paper"
+    yield "## Where this agrees with the paper, and where not"
     found = report["findings"]
-    yield "\n".join(f"* {_plain(text)}" for text in found) if found else "Nowhere in this run."
+    yield "\n".join(f"* {_plain(text)}" for text in found) if found else "This run holds nothing to compare."
 
 
 def _plots(folder: Path) -> Lines:

@@ -260,8 +260,7 @@ ABLATION = (Column("recognised", "recognised"), Column("direction", "direction")
             Column("progress", "progress"), Column("FD (toon)", "fd_toon"),
             Column("ACD", "acd_toon"), Column("jerk, W+", "jerk_w"),
             Column("largest/mean step", "peak_ratio"), Column("frame 1 - still", "still_error"))
-LOSSES = ("non-contrastive", "non-contrastive-weak", "batch-2", "batch-4", "batch-8", "path-none",
-          "path-first")
+LOSSES = ("non-contrastive", "batch-2", "batch-4", "batch-8", "path-none", "path-first")
 CODES = ("absolute", "schedule-paper", "schedule-authors")
 
 

@@ -79,9 +79,6 @@ VARIANTS = {
         "hair colours, ages and backdrops", {**motion.WORDS, "iterations": 400, "batch": 12},
         prompts="beyond", offsets="all", gain=motion.WORD_GAIN,
     ),
-    "non-contrastive-weak": Variant(
-        "pairs pulled together only, weight 1", {"cont_form": "pairwise"}
-    ),
 }  # fmt: skip
 
 

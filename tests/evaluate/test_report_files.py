@@ -79,7 +79,7 @@ def test_report_holds_every_part_and_links_only_what_is_there(tmp_path: Path) ->
     text = markdown.write(report, tmp_path).read_text(encoding="utf-8")
     for part in ("# Evaluation", "## Bars", "1 of 2 are met", "**MISSED**", "### Table I",
                  "| lgfa | **14.20 (13.35-15.19)** | **0.900 (0.846-0.963)** | 3 |",
-                 "## Where this disagrees with the paper", "does not collapse",
+                 "## Where this agrees with the paper, and where not", "does not collapse",
                  "## What the metrics mean", "`acd_toon`", "## Notes", "One processor."):
         assert part in text, part
     links = re.findall(r"!\[[^]]*\]\(([^)]*)\)", text)
@@ -92,7 +92,7 @@ def test_report_of_almost_nothing(tmp_path: Path) -> None:
     assert markdown.write({}, tmp_path).read_text(encoding="utf-8") == "# Evaluation\n"
     one = {"methods": {"lgfa": {"clips": 3}}, "findings": [], "strips": [{"file": "gone.webp"}]}
     text = markdown.write(one, tmp_path).read_text(encoding="utf-8")
-    assert "| lgfa | 3 |" in text and "Nowhere in this run." in text and "gone" not in text
+    assert "| lgfa | 3 |" in text and "This run holds nothing to compare." in text and "gone" not in text
 
 
 def test_numbers_are_written_sensibly() -> None:
