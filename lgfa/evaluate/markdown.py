@@ -160,7 +160,8 @@ def _findings(report: Mapping[str, Any]) -> Lines:
         return
     yield "## Where this agrees with the paper, and where not"
     found = report["findings"]
-    yield "\n".join(f"* {_plain(text)}" for text in found) if found else "This run holds nothing to compare."
+    yield ("\n".join(f"* {_plain(text)}" for text in found) if found
+           else "Nothing to compare in this run.")
 
 
 def _plots(folder: Path) -> Lines:
