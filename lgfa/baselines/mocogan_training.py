@@ -56,7 +56,6 @@ class Settings:
     rate: float = 6e-4                      # of Adam, motion generator
     critic_rate: float = 1e-3               # of Adam, both critics
     betas: tuple[float, float] = (0.0, 0.99)
-    start: float = 0.05                     # std of the first weights from state to steps
     critic_steps: int = 1                   # of the critics for each of the motion generator
     average: float = 0.99                   # decay of the averaged motion generator
     follow: float = 0.99                    # decay of the averaged picture critic of the memory
@@ -152,7 +151,6 @@ class Training:
         axes, deviations = measure_axes(self.generator, s.components, s.samples, self.rng)
         motion.components.copy_(axes)
         motion.deviations.copy_(deviations)
-        _waken(motion, s.start)
         self.motion = motion.to(device)
         self.average = copy.deepcopy(self.motion)
         self.video = critics.VideoCritic().to(device)
@@ -345,17 +343,6 @@ def _descend(loss: Tensor, optimiser: torch.optim.Optimizer, weights) -> None:
     loss.backward()
     nn.utils.clip_grad_norm_(weights, 10.0)
     optimiser.step()
-
-
-@torch.no_grad()
-def _waken(motion: MotionGenerator, std: float) -> None:
-    """Makes the noise matter from the start: larger first steps, and a memory that lasts (forget
-    gates begin open). From the published code's near rest, a short training follows the critic of
-    the moment, and all clips do the same."""
-    nn.init.normal_(motion.coefficients.weight, std=std)
-    hidden = motion.config.hidden
-    for cell in (motion.initial, motion.cell):
-        cell.bias_ih[hidden:2 * hidden] = 1.0
 
 
 @torch.no_grad()
