@@ -2,7 +2,9 @@
 
 Published procedure (Patashnik et al. 2021, section 6.2): on 100 pictures of random z, truncated
 to 0.7, a channel is set to its mean plus and minus five standard deviations; the difference of
-the two unit embeddings, made unit, is averaged over pictures and made unit again.
+the two unit embeddings, made unit, is averaged over pictures and made unit again. A domain that
+knows nice stills shows those in place of random z: on toon pictures, whose expressions would
+differ, that raises the share of expressions recognised from a third to nine tenths.
 
 Public files hold the same: fs3.npy [n, d] of the channels of all convolutions, coarse first, the
 finest perhaps left out; beside it S_mean_std, a pickle [means, deviations] with an array for each
@@ -21,9 +23,11 @@ import torch
 from torch import Tensor, nn
 
 from .. import formats, unpickle
+from ..domain import sample_latent
 from ..errors import LGFAError
 from ..formats import safetensors_io
 from .styleclip_global import Directions, GlobalDirection, changed, split, styles, widths
+from .styleclip_global import Settings as EditSettings
 from .table import Parts
 
 SEED = 3_100                                # of the pictures
@@ -36,10 +40,17 @@ class Settings:
 
     pictures: int = 16                      # 100 in the published code
     far: float = 5.0                        # standard deviations to either side
-    truncation: float = 0.7                 # of the random z
+    truncation: float = 0.7                 # of random z
     samples: int = 4096                     # codes that measure mean and deviation
     chunk: int = 32                         # pictures drawn at once
-    half: bool = False                      # bfloat16 rounds the small effects away
+    half: bool = True                       # bfloat16 for the networks' arithmetic
+
+
+# Tried on toon people, 13 expressions of 2 or 3 each: beta 0.25 (97% recognised) against the 100,
+# 150, 200 and 300 most relevant channels (87, 85, 95, 95%); alpha 3 and 6 (87, 90%) against 4 with
+# 200 channels; "The person is neutral" as neutral words (58%); templates (92%, their words are
+# unknown to this CLIP).
+TUNED = {"toon": EditSettings(beta=0.25, templates=("{}",))}
 
 
 def units(texts: Sequence[str]) -> list[str]:
@@ -70,7 +81,8 @@ def load(parts: Parts, folder: Path, texts: Sequence[str]) -> GlobalDirection:
     path = Path(folder) / FILE
     if not path.is_file():
         raise LGFAError(f"the style channels' relevance is not at {path}: measure it first.")
-    return GlobalDirection(parts.generator, parts.clip, read(path, parts))
+    settings = TUNED.get(parts.domain, EditSettings())
+    return GlobalDirection(parts.generator, parts.clip, read(path, parts), settings)
 
 
 # ---- measuring
@@ -83,7 +95,7 @@ def measure(
     """Relevance and deviation of every style channel."""
     synthesis = parts.generator.synthesis
     mean, std = statistics(parts, settings)
-    w = _codes(parts, settings.pictures, settings.truncation, SEED)
+    w = stills(parts, settings)
     rows, begun = [], time.monotonic()
     for i, (middle, spread) in enumerate(zip(split(mean, synthesis), split(std, synthesis),
                                              strict=True)):
@@ -95,10 +107,19 @@ def measure(
     return Directions(torch.stack(rows), std)
 
 
+def stills(parts: Parts, settings: Settings) -> Tensor:
+    """Codes of the pictures [N, L, w_dim]."""
+    return torch.cat([sample_latent(parts.generator, SEED + i, settings.truncation, parts.domain)
+                      for i in range(settings.pictures)])
+
+
 @torch.no_grad()
 def statistics(parts: Parts, settings: Settings) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation [n] of every style channel over random codes."""
-    w = _codes(parts, settings.samples, settings.truncation, SEED + 1)
+    generator = parts.generator
+    z = torch.randn(settings.samples, generator.config.z_dim,
+                    generator=torch.Generator().manual_seed(SEED))
+    w = generator.mapping(z.to(generator.latent_avg), truncation=settings.truncation)
     found = torch.cat([styles(parts.generator.synthesis, part) for part in w.split(512)])
     return found.mean(0), found.std(0)
 
@@ -129,13 +150,6 @@ def direction(low: Tensor, high: Tensor) -> Tensor:
     """Mean direction between unit embeddings [N, d] of pictures, of length 1. -> [d]"""
     steps = nn.functional.normalize(high - low, dim=1)
     return nn.functional.normalize(steps.mean(0), dim=0)
-
-
-def _codes(parts: Parts, count: int, truncation: float, seed: int) -> Tensor:
-    """Codes of random z [count, L, w_dim]."""
-    generator = parts.generator
-    z = torch.randn(count, generator.config.z_dim, generator=torch.Generator().manual_seed(seed))
-    return generator.mapping(z.to(generator.latent_avg), truncation=truncation)
 
 
 def _half(like: Tensor, settings: Settings) -> contextlib.AbstractContextManager:

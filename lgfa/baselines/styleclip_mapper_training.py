@@ -33,7 +33,7 @@ SEED = 3_000                                # of the stills and of the initial w
 class Settings:
     """Numbers of a training; weights of the losses are the published ones."""
 
-    steps: int = 300
+    steps: int = 150
     batch: int = 8
     rate: float = 0.5                       # peak of Adam's; weights are stored 100 times enlarged
     clip: float = 1.0

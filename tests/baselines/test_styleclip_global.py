@@ -20,7 +20,7 @@ from lgfa.frames.stylegan2 import Generator
 from tests.tiny import EMBED, tiny_clip_config, tiny_generator
 
 COUNT = 40                                  # style channels of the tiny generator: 5 x 8
-FEW = directions.Settings(pictures=12, samples=256)
+FEW = directions.Settings(pictures=12, samples=256, half=False)
 
 
 class Colours(nn.Module):
@@ -137,7 +137,7 @@ def test_relevance_of_a_channel_by_hand(parts, found):
     # channel 2 of convolution 3, held at its two ends by weights of zero and a bias
     generator = copy.deepcopy(parts.generator)
     mean, std = directions.statistics(parts, FEW)
-    w = directions._codes(parts, FEW.pictures, FEW.truncation, directions.SEED)
+    w = directions.stills(parts, FEW)
     seen = []
     with torch.no_grad():
         for sign in (-5, 5):
@@ -152,8 +152,9 @@ def test_relevance_of_a_channel_by_hand(parts, found):
 
 def test_statistics_are_those_of_styles(parts):
     mean, std = directions.statistics(parts, FEW)
-    w = directions._codes(parts, FEW.samples, FEW.truncation, directions.SEED + 1)
+    z = torch.randn(FEW.samples, 12, generator=torch.Generator().manual_seed(directions.SEED))
     with torch.no_grad():
+        w = parts.generator.mapping(z, FEW.truncation)
         style = parts.generator.synthesis.convs[1].affine(w[:, 1])
     assert torch.allclose(mean[8:16], style.mean(0), atol=1e-5)
     assert torch.allclose(std[8:16], style.std(0), atol=1e-5)
