@@ -102,8 +102,8 @@ def _layers(tree: Any) -> int:
 
 
 FORMATS = [
-    Format("StyleCLIP mapper", "mapper", is_mapper, convert_mapper),
-    Format("StyleCLIP mapper", "generator", has_decoder, convert_decoder),
+    Format("StyleCLIP checkpoint", "mapper", is_mapper, convert_mapper),
+    Format("StyleCLIP checkpoint", "generator", has_decoder, convert_decoder),
     Format("StyleCLIP mapper of style space", "mapper", is_style_mapper,
            refuse="this is a StyleCLIP mapper that was trained with --work_in_stylespace: only "
                   "mappers in W+ can animate."),
