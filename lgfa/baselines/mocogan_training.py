@@ -13,7 +13,7 @@ from the generator, which was taught to draw alike, so that "across domains" is 
 Clips begin at neutral people, as the videos do. The published code compares later frames with first
 frames instead, which there are any pictures; here this would forbid every expression. Against
 unstable or uniform training: spectral norm, R1, noise on what critics see, clips judged in pairs,
-no momentum, averaged weights.
+no momentum, falling rates, averaged weights.
 """
 from __future__ import annotations
 
@@ -164,6 +164,15 @@ class Training:
 
     # ---- one step
 
+    def set_rates(self, done: float) -> None:
+        """Rates for when a part `done` is over: constant for the first half, then falling to a
+        twentieth, so that motion generator and critics stop chasing each other."""
+        scale = 1 - 0.95 * max(0.0, 2 * done - 1)
+        for optimiser, rate in ((self.motion_optimiser, self.settings.rate),
+                                (self.critic_optimiser, self.settings.critic_rate)):
+            for group in optimiser.param_groups:
+                group["lr"] = rate * scale
+
     def step(self, number: int) -> dict[str, float]:
         """The motion generator's step, then the critics' on the same clips; returns the terms."""
         s = self.settings
@@ -310,6 +319,7 @@ def train_motion(
 
     begun, means = time.time(), {}
     for number in range(start, settings.steps):
+        training.set_rates(number / settings.steps)
         terms = training.step(number)
         if not all(abs(value) < 1e6 for value in terms.values()):       # NaN too
             raise LGFAError(f"MoCoGAN-HD's training diverged at step {number + 1}: lower the "

@@ -203,14 +203,32 @@ def test_training_moves_what_it_should():
     assert "slope" not in training.step(1)                          # every second step only
 
 
+def test_rates_fall_in_the_second_half():
+    training = mocogan_training.Training(toon_generator(), SMALL)
+    found = []
+    for done in (0.0, 0.5, 0.75, 1.0):
+        training.set_rates(done)
+        found.append(training.motion_optimiser.param_groups[0]["lr"] / SMALL.rate)
+        assert training.critic_optimiser.param_groups[0]["lr"] / SMALL.critic_rate == found[-1]
+    assert found == pytest.approx([1, 1, 0.525, 0.05])
+
+
 def weights_of(motion: torch.nn.Module) -> torch.Tensor:
     return torch.cat([w.flatten() for w in motion.state_dict().values()])
 
 
-def test_a_stopped_training_goes_on_as_if_it_had_not(tmp_path):
+def test_a_stopped_training_goes_on_as_if_it_had_not(tmp_path, monkeypatch):
     whole, _ = mocogan_training.train_motion(toon_generator(), tmp_path / "a", SMALL, print)
-    two = replace(SMALL, steps=2)
-    mocogan_training.train_motion(toon_generator(), tmp_path / "b", two, print)
+    step = mocogan_training.Training.step
+
+    def interrupted(self, number):
+        if number == 2:
+            raise KeyboardInterrupt
+        return step(self, number)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(mocogan_training.Training, "step", interrupted)
+        mocogan_training.train_motion(toon_generator(), tmp_path / "b", SMALL, print)
     lines: list[str] = []
     rest, _ = mocogan_training.train_motion(toon_generator(), tmp_path / "b", SMALL, lines.append)
     assert torch.equal(weights_of(whole), weights_of(rest))
