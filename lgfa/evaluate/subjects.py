@@ -1,10 +1,10 @@
 """The methods that an evaluation compares, by name: the bundled model, its variants, baselines."""
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -22,12 +22,14 @@ from ..toon.variants import VARIANTS, train_variant
 OWN = "lgfa"                                # the bundled motion model
 VARIANT = "lgfa:"                           # begins the name of a variant
 STRAIGHT = "lgfa:straight"                  # its last frames, by linear interpolation
+#: the bundled network with other step sizes; at the four frames of its training all take the same
+SCHEDULES = {"lgfa:schedule-paper": "paper", "lgfa:schedule-authors": "authors"}
 WAIT = 2.0                                  # seconds between looks at what another process makes
 
 
 def known() -> list[str]:
     """Every name that can be asked for."""
-    return [OWN, *BASELINES, STRAIGHT, *(VARIANT + name for name in VARIANTS)]
+    return [OWN, *BASELINES, STRAIGHT, *SCHEDULES, *(VARIANT + name for name in VARIANTS)]
 
 
 def check(names: Sequence[str]) -> tuple[str, ...]:
@@ -46,12 +48,14 @@ def about(name: str) -> str:
         return "the bundled recurrent motion model, one for all texts"
     if name == STRAIGHT:
         return "a straight line to the bundled model's last code"
+    if name in SCHEDULES:
+        return f"the step sizes of the {SCHEDULES[name]}"
     if name.startswith(VARIANT):
         return VARIANTS[name.removeprefix(VARIANT)].what
     return BASELINES[name].what
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Subject:
     """A method that is ready."""
 
@@ -107,12 +111,8 @@ class Workshop:
         """The method, ready for these sentences."""
         units = self._units(name, texts)
         files = [self._file(name, unit) for unit in units]
-        if name in (OWN, STRAIGHT):
-            motion = formats.load(self.parts.domain, "motion", self._device())
-            method = self._recurrent(motion)
-            return Subject(name, method if name == OWN else Straight(method),
-                           network_hash(motion),
-                           _minutes(build.resolve(self.parts.domain, "motion")))
+        if _is_bundled(name):
+            return self._bundled(name)
         minutes = sum(_minutes(file) for file in files)
         stamp = "".join(file_hash(file) for file in files)
         if name.startswith(VARIANT):
@@ -124,8 +124,19 @@ class Workshop:
 
     # ---- inside
 
+    def _bundled(self, name: str) -> Subject:
+        """The bundled model, as it is or moved otherwise."""
+        motion = formats.load(self.parts.domain, "motion", self._device())
+        if name in SCHEDULES:
+            motion.config = motion.rnn.config = dataclasses.replace(
+                motion.config, schedule=SCHEDULES[name])
+        method = self._recurrent(motion)
+        return Subject(name, Straight(method) if name == STRAIGHT else method,
+                       network_hash(motion),
+                       _minutes(build.resolve(self.parts.domain, "motion")))
+
     def _units(self, name: str, texts: Sequence[str]) -> list[str]:
-        if name in (OWN, STRAIGHT):
+        if _is_bundled(name):
             return []
         return ["motion"] if name.startswith(VARIANT) else BASELINES[name].units(texts)
 
@@ -157,6 +168,10 @@ class Workshop:
 
     def _device(self) -> torch.device:
         return self.parts.generator.latent_avg.device
+
+
+def _is_bundled(name: str) -> bool:
+    return name in (OWN, STRAIGHT, *SCHEDULES)
 
 
 def _slug(name: str) -> str:

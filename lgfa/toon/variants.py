@@ -71,8 +71,6 @@ VARIANTS = {
     "absolute": Variant(
         "absolute motion code z(i)", model={"relative": False, "start_at_still": False}
     ),
-    "schedule-paper": Variant("the paper's step sizes", model={"schedule": "paper"}),
-    "schedule-authors": Variant("the authors' step sizes", model={"schedule": "authors"}),
     "prompt": Variant("trained on \"The person is {}\" alone", prompts="prompted"),
     "no-prompt": Variant("trained on bare words alone", prompts="bare"),
     "beyond": Variant(

@@ -119,6 +119,34 @@ def test_variants_are_trained_when_they_are_missing(evaluation, tmp_path):
     assert len(notes) == before
 
 
+def test_other_step_sizes_are_the_bundled_network(evaluation):
+    """At the frames of its training every schedule takes the same steps; at more they differ."""
+    lengths = {}
+    for name in ("lgfa", *subjects.SCHEDULES):
+        motion = evaluation.workshop.load(name, []).method.motion
+        with torch.no_grad():
+            z_t = motion.encode_text(["The person is smiling"])
+            trained = motion.rnn(z_t, motion.config.train_frames, seed=0, training=True)
+            shown = motion.rnn(z_t, 16, seed=0, training=False)
+        lengths[name] = (float(trained[:, -1].norm()), float(shown[:, -1].norm()))
+    trained = [pair[0] for pair in lengths.values()]
+    assert max(trained) == pytest.approx(min(trained), rel=1e-5)
+    assert lengths["lgfa:schedule-authors"][1] < lengths["lgfa"][1] < \
+        lengths["lgfa:schedule-paper"][1]
+
+
+def test_a_straight_line_has_the_ends_of_our_own_clip(evaluation):
+    still = evaluation.maker.still(evaluation.jobs("main")[0])
+    paths = []
+    for name in ("lgfa", "lgfa:straight"):
+        method = evaluation.workshop.load(name, []).method
+        z_v, z_t = method.embed(None, "The person is sad")
+        with torch.no_grad():
+            paths.append(method(still, z_v, z_t, 6, 3)[0])
+    torch.testing.assert_close(paths[0][[0, -1]], paths[1][[0, -1]], rtol=0, atol=1e-5)
+    assert float(paths[1].diff(n=2, dim=0).abs().max()) < 1e-5
+
+
 @pytest.mark.parametrize(("change", "sentence"), [
     ({"methods": ("lgfa", "mocogan")}, "no method 'mocogan'"),
     ({"methods": ()}, "no method to evaluate"),
