@@ -38,7 +38,7 @@ UNIT, FILE, KIND = "directions", "directions.safetensors", "directions"
 class Settings:
     """Numbers of the measurement; the published ones but for fewer pictures."""
 
-    pictures: int = 16                      # 100 in the published code
+    pictures: int = 8                       # 100 in the published code
     far: float = 5.0                        # standard deviations to either side
     truncation: float = 0.7                 # of random z
     samples: int = 4096                     # codes that measure mean and deviation
