@@ -147,7 +147,7 @@ class Workshop:
 
     def _train(self, name: str, unit: str) -> None:
         file, begun = self._file(name, unit), time.monotonic()
-        remove_leftovers(file.parent, file.name)
+        remove_leftovers(file.parent, file.name)    # each unit has one process
         self.note(f"training {name}, {unit} ..")
         if name.startswith(VARIANT):
             self._train_variant(name.removeprefix(VARIANT), file)
