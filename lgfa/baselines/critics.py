@@ -11,13 +11,15 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
+
+from .. import augment
 
 SLOPE = 0.2                             # of the leaky ReLUs
+VIEWS = ("shift", "crop", "colour")     # of a picture, besides flips and cut-outs
 
 
 class ImageCritic(nn.Module):
-    """Strided convolutions with spectral norm. [B, 3, R, R] -> score [B], projection [B, P].
+    """Strided convolutions. [B, 3, R, R] -> score [B], projection [B, P].
 
     The projection is the description that the contrastive and the matching term compare.
     """
@@ -33,10 +35,10 @@ class ImageCritic(nn.Module):
         depth = min(len(widths), max(1, resolution.bit_length() - 3))
         sizes = [3, *widths[-depth:]]
         self.convs = nn.ModuleList(
-            spectral_norm(nn.Conv2d(a, b, 4, stride=2, padding=1))
+            nn.Conv2d(a, b, 4, stride=2, padding=1)
             for a, b in zip(sizes[:-1], sizes[1:], strict=True))
         features = sizes[-1] * (resolution // 2**depth) ** 2
-        self.score = spectral_norm(nn.Linear(features, 1))
+        self.score = nn.Linear(features, 1)
         self.project = nn.Sequential(nn.Linear(features, projection), nn.ReLU(),
                                      nn.Linear(projection, projection))
 
@@ -50,8 +52,8 @@ class ImageCritic(nn.Module):
 class VideoCritic(nn.Module):
     """Patches in space and time, at full and at half size.
 
-    Each frame goes with its change since the clip's first one, as pairs of frames do in the paper's
-    critic within a domain, so that movement is judged rather than who moves.
+    It sees how each frame differs from the clip's first one: neither who moves matters then, nor
+    that videos are drawn by another hand than the generator's pictures.
 
     [B, T, 3, R, R], first frames [B, 3, R, R] -> scores [B, t, r, r], one tensor a scale. Without
     normalisation layers: a gradient penalty holds it in check. Clips 1 and 2, 3 and 4, .. show the
@@ -72,7 +74,7 @@ class VideoCritic(nn.Module):
                                    for _ in range(scales))
 
     def forward(self, x: Tensor, first: Tensor) -> list[Tensor]:
-        x = torch.cat([x, x - first[:, None]], 2).transpose(1, 2)       # [B, 6, T, R, R]
+        x = (x - first[:, None]).transpose(1, 2)            # [B, 3, T, R, R]
         scores = []
         for number, (layers, head) in enumerate(zip(self.scales, self.heads, strict=True)):
             if number:
@@ -83,9 +85,9 @@ class VideoCritic(nn.Module):
 
 
 def _video_layers(widths: Sequence[int]) -> nn.Sequential:
-    """[B, 6, T, R, R] -> [B, C, t, r, r]"""
+    """[B, 3, T, R, R] -> [B, C, t, r, r]"""
     layers: list[nn.Module] = []
-    before = 6
+    before = 3
     for number, width in enumerate(widths):
         depth, stride = (4, 2) if number else (3, 1)
         layers += [nn.Conv3d(before, width, (depth, 4, 4), (stride, 2, 2), padding=1),
@@ -118,6 +120,19 @@ class Memory(nn.Module):
     def kept(self) -> Tensor:
         """The rows written so far, [M, P]."""
         return self.rows[:min(int(self.written), len(self.rows))]
+
+
+def view(x: Tensor, rng: torch.Generator) -> Tensor:
+    """Pictures [B, 3, r, r] seen anew: flipped, shifted, cropped, tinted, a square missing."""
+    flip = torch.rand(len(x), 1, 1, 1, generator=rng).to(x.device) < 0.5
+    x = augment.apply(torch.where(flip, x.flip(-1), x), augment.draw(VIEWS, len(x), rng))
+    side = x.shape[-1]
+    corner = (torch.rand(len(x), 2, generator=rng) * side * 0.8).to(x.device)
+    row, column = (corner[:, i, None] for i in (0, 1))
+    ticks = torch.arange(side, device=x.device)
+    inside_y = (ticks >= row) & (ticks < row + side * 0.2)
+    inside_x = (ticks >= column) & (ticks < column + side * 0.2)
+    return x.masked_fill((inside_y[:, :, None] & inside_x[:, None, :])[:, None], 0.0)
 
 
 # ---------------------------------------------------------------- losses

@@ -20,6 +20,7 @@ from ..config import MocoganConfig
 from ..errors import LGFAError
 
 if TYPE_CHECKING:
+    from ..frames.stylegan2 import Generator
     from .table import Parts
 
 
@@ -156,6 +157,16 @@ def principal_axes(
     variance, axes = variance.flip(0)[:count].clamp(min=0), axes.t().flip(0)[:count]
     largest = axes.gather(1, axes.abs().argmax(1, keepdim=True))
     return (axes * largest.sign()).float(), variance.sqrt().float()
+
+
+@torch.no_grad()
+def measure_axes(
+    generator: Generator, count: int, samples: int, rng: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Principal axes [P, w_dim] and deviations [P] of W over standard normal z."""
+    z = torch.randn(samples, generator.config.z_dim, generator=rng).to(generator.latent_avg)
+    w = torch.cat([generator.mapping(part)[:, 0] for part in z.split(4000)])
+    return principal_axes(w, count)
 
 
 # ---------------------------------------------------------------- as a baseline of the table
