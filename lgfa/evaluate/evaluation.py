@@ -48,7 +48,7 @@ class Options:
     domain: str = "toon"
     scale: float = 1.0                      # multiplies the step numbers of trainings
     drawings: int = 2000                    # and videos of the renderer that sets are compared with
-    draws: int = 200                        # of the bootstrap of distances of sets
+    draws: int = 100                        # of the bootstrap of distances of sets
     command: str = ""                       # noted in the report
 
     def __post_init__(self) -> None:
@@ -96,7 +96,7 @@ class Evaluation:
 
         plots.ready()                       # before hours of work, not after them
         begun, keys = time.monotonic(), self.keys()
-        self.workshop.prepare([name for _, name in keys], self._texts(keys))
+        self.workshop.prepare([(name, self._texts(suite)) for suite, name in keys])
         results = {key: self._result(key) for key in keys}
         if self.rank:
             return None
@@ -110,7 +110,7 @@ class Evaluation:
 
         jobs, results = self.jobs("main"), {}
         for name in (one, other):
-            subject = self.workshop.load(name, self._texts([("main", name)]))
+            subject = self.workshop.load(name, self._texts("main"))
             store = run(self.maker, subject, jobs, self.options.frames,
                         self._folder(("main", name)), True)
             results[name] = Result(name, "main", jobs, [store.read(job) for job in jobs], 0.0)
@@ -131,15 +131,14 @@ class Evaluation:
 
     # ---- inside
 
-    def _texts(self, keys: Sequence[Key]) -> list[str]:
-        """Every sentence that is asked for, each once."""
-        return list(dict.fromkeys(text for suite, _ in keys for job in self.jobs(suite)
-                                  for text in job.texts))
+    def _texts(self, suite: str) -> list[str]:
+        """Every sentence that a suite asks for, each once."""
+        return list(dict.fromkeys(text for job in self.jobs(suite) for text in job.texts))
 
     def _result(self, key: Key) -> Result:
         suite, name = key
         jobs = self.jobs(suite)
-        subject = self.workshop.load(name, self._texts([key]))
+        subject = self.workshop.load(name, self._texts(suite))
         frames = CHAIN_FRAMES if suite in CHAINED else self.options.frames
         keep = suite == "main" and name in self.options.methods
         store: Store = run(self.maker, subject, jobs, frames, self._folder(key), keep,

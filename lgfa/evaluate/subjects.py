@@ -95,10 +95,11 @@ class Workshop:
         self.parts, self.folder = parts, folder
         self.rank, self.size, self.scale, self.note = rank, size, scale, note
 
-    def prepare(self, names: Sequence[str], texts: Sequence[str]) -> None:
-        """Trains everything that these methods need for these sentences and that is not there,
-        shared among the processes; returns when all of it is."""
-        units = [(name, unit) for name in names for unit in self._units(name, texts)]
+    def prepare(self, wanted: Sequence[tuple[str, Sequence[str]]]) -> None:
+        """Trains everything that methods need for their sentences, (name, texts) each, and that is
+        not there, shared among the processes; returns when all of it is."""
+        units = list(dict.fromkeys((name, unit) for name, texts in wanted
+                                   for unit in self._units(name, texts)))
         for name, _ in units:
             (self.folder / _slug(name)).mkdir(parents=True, exist_ok=True)
         missing = [unit for unit in units if not self._file(*unit).is_file()]

@@ -14,7 +14,7 @@ from ..toon import table as tb
 from .plan import EXPRESSIONS, Job
 from .store import Record
 
-DRAWS = 200                                 # of the bootstrap of set metrics, which are slow
+DRAWS = 100                                 # of the bootstrap of set metrics, which are slow
 Interval = list[float]                      # [value, low, high], 95%
 
 

@@ -109,14 +109,12 @@ def test_variants_are_trained_when_they_are_missing(evaluation, tmp_path):
     """A few steps of two of the ablations, found again afterwards."""
     notes = []
     workshop = Workshop(evaluation.parts, tmp_path, scale=1e-6, note=notes.append)
-    names = [VARIANT + "batch-2"]
-    workshop.prepare(names, [])
-    for name in names:
-        subject = workshop.load(name, [])
-        assert subject.minutes >= 0 and subject.stamp
+    name = VARIANT + "batch-2"
+    workshop.prepare([(name, [])])
+    assert workshop.load(name, []).stamp
     before = len(notes)
-    workshop.prepare(names, [])
-    assert len(notes) == before
+    workshop.prepare([(name, []), ("styleclip-opt", ["The person is sad"])])    # needs nothing
+    assert len(notes) == before == 2
 
 
 def test_other_step_sizes_are_the_bundled_network(evaluation):
