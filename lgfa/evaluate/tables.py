@@ -225,7 +225,9 @@ def table_beyond(figures: Figures) -> list[dict[str, Any]]:
     columns = (Column("seen at the end", "recognised"), Column("identity", "identity_last"),
                Column("clips", "none"))
     return [table("beyond", "Section IV-E3: beyond expression",
-                  "One model trained on sentences about hair, age and backdrop.", columns, rows,
+                  "One model trained on sentences about hair, age and backdrop. The bundled "
+                  "generator hardly draws marks of age, so that no method can show it; an "
+                  "identity of 1 is another person, and hair is a part of it.", columns, rows,
                   "asked for")]
 
 
