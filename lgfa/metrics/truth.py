@@ -31,6 +31,9 @@ PATCHES = {
 
 # ---- expressions
 
+LEAST = 1e-3        # half ranges: a smaller change is rounding, whose direction means nothing
+
+
 def apart(a: Tensor, b: Tensor) -> Tensor:
     """Cosine distance of unit vectors, row by row."""
     return 1 - (a * b).sum(-1)
@@ -61,7 +64,8 @@ def progress(change: Tensor, want: Tensor) -> Tensor:
 
 def direction(change: Tensor, want: Tensor) -> Tensor:
     """Cosine of the change with the way asked for, [B]; 0 where nothing changes."""
-    return F.cosine_similarity(change, want)
+    cosine = F.cosine_similarity(change, want)
+    return torch.where(change.norm(dim=1) > LEAST, cosine, torch.zeros_like(cosine))
 
 
 def leading(which: int) -> tuple[int, float]:
