@@ -12,7 +12,6 @@ convolution and each ToRGB, in the order in which they draw.
 """
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
@@ -28,7 +27,7 @@ from ..errors import LGFAError
 from ..formats import safetensors_io
 from .styleclip_global import Directions, GlobalDirection, changed, split, styles, widths
 from .styleclip_global import Settings as EditSettings
-from .table import Parts
+from .table import Parts, half
 
 SEED = 3_100                                # of the pictures
 UNIT, FILE, KIND = "directions", "directions.safetensors", "directions"
@@ -140,7 +139,7 @@ def _relevance(
             style[:, channel] = value
             return style
 
-        with changed(parts.generator.synthesis, {layer: put}), _half(w, settings):
+        with changed(parts.generator.synthesis, {layer: put}), half(w, settings.half):
             seen.append(torch.cat([parts.clip.encode_image(parts.generator.synthesis(part))
                                    for part in w.split(settings.chunk)]).float())
     return direction(seen[0], seen[1])
@@ -150,12 +149,6 @@ def direction(low: Tensor, high: Tensor) -> Tensor:
     """Mean direction between unit embeddings [N, d] of pictures, of length 1. -> [d]"""
     steps = nn.functional.normalize(high - low, dim=1)
     return nn.functional.normalize(steps.mean(0), dim=0)
-
-
-def _half(like: Tensor, settings: Settings) -> contextlib.AbstractContextManager:
-    if not settings.half:
-        return contextlib.nullcontext()
-    return torch.autocast(like.device.type, torch.bfloat16)
 
 
 # ---- files

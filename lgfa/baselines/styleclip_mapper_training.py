@@ -9,7 +9,6 @@ with Adam do, whose rate rises and falls as in the latent optimisation.
 """
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +23,7 @@ from ..errors import LGFAError
 from ..objective import normal_tensors
 from .styleclip_mapper import LatentMapper, Mapped, file_name
 from .styleclip_opt import rate_at, text_loss
-from .table import Parts
+from .table import Parts, half
 
 SEED = 3_000                                # of the stills and of the initial weights
 
@@ -136,9 +135,7 @@ def losses(
 ) -> dict[str, Tensor]:
     """The terms before their weights, means over the batch."""
     w_edit = mapper(w)
-    half = torch.autocast(w.device.type, torch.bfloat16) if settings.half else \
-        contextlib.nullcontext()
-    with half:
+    with half(w, settings.half):
         x = parts.generator.synthesis(w_edit)
         terms = {"clip": text_loss(parts.clip.encode_image(x).float(), z_t).mean()}
         if settings.identity:

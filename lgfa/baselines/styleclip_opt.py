@@ -25,7 +25,7 @@ from .. import losses
 from ..errors import LGFAError
 from ..hashes import tensor_hash
 from ..objective import W_SAMPLES
-from .table import Parts, check_still, straight
+from .table import Parts, check_still, half, straight
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class Optimisation:
         self, w: Tensor, w_s: Tensor, z_t: Tensor, person: Tensor | None,
     ) -> dict[str, Tensor]:
         """Every term [B] before its weight."""
-        with self._half(w):
+        with half(w, self.settings.half):
             x = self.parts.generator.synthesis(w)
             v = self.parts.clip.encode_image(x)
             face = None if person is None else self.parts.identity(x)
@@ -175,13 +175,8 @@ class Optimisation:
         """The stills' identity embeddings [B, e]."""
         if not self.settings.identity:
             return None
-        with torch.no_grad(), self._half(w_s):
+        with torch.no_grad(), half(w_s, self.settings.half):
             return self.parts.identity(self.parts.generator.synthesis(w_s)).float()
-
-    def _half(self, like: Tensor) -> contextlib.AbstractContextManager:
-        if not self.settings.half:
-            return contextlib.nullcontext()
-        return torch.autocast(like.device.type, torch.bfloat16)
 
 
 def _name(w_s: Tensor, z_t: Tensor) -> str:

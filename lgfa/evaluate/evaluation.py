@@ -108,15 +108,10 @@ class Evaluation:
         """The page on which people compare two methods' clips of the main suite; its path."""
         from . import ab
 
-        jobs, results = self.jobs("main"), {}
-        for name in (one, other):
-            subject = self.workshop.load(name, self._texts("main"))
-            store = run(self.maker, subject, jobs, self.options.frames,
-                        self._folder(("main", name)), True)
-            results[name] = Result(name, "main", jobs, [store.read(job) for job in jobs], 0.0)
-        pairs = [ab.Pair(job.texts[0], self._frames(results[one], i, None),
-                         self._frames(results[other], i, None), f"clip-{i:03d}")
-                 for i, job in enumerate(jobs[:MOST_PAIRS])]
+        a, b = (self._result(("main", name)) for name in (one, other))
+        pairs = [ab.Pair(job.texts[0], self._frames(a, i, None), self._frames(b, i, None),
+                         f"clip-{i:03d}")
+                 for i, job in enumerate(a.jobs[:MOST_PAIRS])]
         return ab.write(self.options.out, pairs, one, other, self.options.seed)
 
     def keys(self) -> list[Key]:

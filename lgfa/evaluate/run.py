@@ -78,17 +78,20 @@ class Maker:
         pictures = self.frames(latents)
         shown = self._shown(job, latents, pictures, still)
 
+        # All of the whole clip first: the eyes remember the latest clip alone.
         metrics = registry.measure_clip(shown, self.eyes)
-        ends = self._ends(job, latents, pictures, shown.still)
-        for number, part in enumerate(ends if len(ends) > 1 else [], start=1):
-            found = registry.measure_clip(part, self.eyes, ("recognised", "progress"))
-            metrics |= {f"{name}_{number}": value for name, value in found.items()}
+        curves = registry.curves(shown, self.eyes)
         features = {f"set.{name}": value.half()
                     for name, value in registry.set_features(shown, self.eyes).items()}
+        seen, ends = [], self._ends(job, shown)
+        for number, part in enumerate(ends, start=1):
+            seen.append(registry.seen_as(part, self.eyes))
+            if len(ends) > 1:
+                found = registry.measure_clip(part, self.eyes, ("recognised", "progress"))
+                metrics |= {f"{name}_{number}": value for name, value in found.items()}
         kept = {"latents": latents.half()} if keep else {}
         read = {} if job.wanted is None else self._read(pictures[-1:])
-        return Record(metrics, [self._seen(part) for part in ends],
-                      registry.curves(shown, self.eyes), read, seconds, features | kept)
+        return Record(metrics, seen, curves, read, seconds, features | kept)
 
     # ---- inside
 
@@ -99,16 +102,16 @@ class Maker:
             picture = self.frames(still)[0]
         return Shown(pictures, latents, job.texts[-1], job.targets[-1], picture)
 
-    def _ends(self, job: Job, latents: Tensor, pictures: Tensor, still: Tensor) -> list[Shown]:
+    def _ends(self, job: Job, shown: Shown) -> list[Shown]:
         """One per sentence: the clip until that sentence's expression is there."""
-        counts, parts, end = chain_frames(len(latents), len(job.texts)), [], 0
+        if len(job.texts) == 1:
+            return [shown]
+        counts, parts, end = chain_frames(len(shown.frames), len(job.texts)), [], 0
         for text, target, count in zip(job.texts, job.targets, counts, strict=True):
             end += count - 1
-            parts.append(Shown(pictures[:end + 1], latents[:end + 1], text, target, still))
+            parts.append(replace(shown, frames=shown.frames[:end + 1], text=text, target=target,
+                                 latents=shown.latents[:end + 1]))
         return parts
-
-    def _seen(self, shown: Shown) -> int:
-        return int(self.eyes.attributes(shown.frames[-1:])[0].argmax())
 
     def _read(self, picture: Tensor) -> dict[str, int]:
         """Hair, glasses, age and backdrop of one picture [1,3,H,W]."""
