@@ -10,20 +10,9 @@ from lgfa import Animator, formats
 from lgfa.baselines import styleclip_mapper_training as training
 from lgfa.baselines.styleclip_mapper import LatentMapper, Mapped, file_name
 from lgfa.baselines.table import Parts, baseline
-from lgfa.config import IdentityConfig, MapperConfig
-from lgfa.embed.clip import CLIP
-from lgfa.embed.identity import Identity
+from lgfa.config import MapperConfig
 from lgfa.errors import LGFAError
-from tests.tiny import LAYERS, W_DIM, tiny_clip_config, tiny_generator
-
-
-@pytest.fixture(scope="module")
-def parts() -> Parts:
-    generator = tiny_generator()
-    torch.manual_seed(5)
-    clip = CLIP(tiny_clip_config()).eval()
-    identity = Identity(IdentityConfig(16, (4, 4, 8, 8, 8), (1, 1, 1, 1), 8)).eval()
-    return Parts(generator, clip, identity)
+from tests.tiny import LAYERS, W_DIM, tiny_generator
 
 
 def tiny_mapper(text: str = "smiling", layers: int = LAYERS, **others) -> LatentMapper:

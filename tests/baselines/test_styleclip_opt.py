@@ -10,20 +10,7 @@ import torch
 from lgfa import Animator
 from lgfa.baselines import styleclip_opt as opt
 from lgfa.baselines.table import BASELINES, Parts, baseline
-from lgfa.config import IdentityConfig
-from lgfa.embed.clip import CLIP
-from lgfa.embed.identity import Identity
 from lgfa.errors import LGFAError
-from tests.tiny import tiny_clip_config, tiny_generator
-
-
-@pytest.fixture(scope="module")
-def parts() -> Parts:
-    generator = tiny_generator()
-    torch.manual_seed(5)
-    clip = CLIP(tiny_clip_config()).eval()
-    identity = Identity(IdentityConfig(16, (4, 4, 8, 8, 8), (1, 1, 1, 1), 8)).eval()
-    return Parts(generator, clip, identity)
 
 
 @pytest.fixture
