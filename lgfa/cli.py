@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from . import __version__, cli_ab, cli_animate, cli_evaluate, cli_files, cli_queue, cli_train
-from .errors import LGFAError
+from .errors import LGFAError, is_out_of_memory
 
 DESCRIPTION = """\
 Language-guided face animation: a still and a sentence become a clip.
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             place = f"{error.filename}: " if error.filename else ""
             return _fail(f"{place}{error.strerror or error}.")
         except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             return _fail("there is not enough memory: choose a smaller --chunk or another "
                          "--device, or close other programs.")
@@ -80,12 +80,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _fail(sentence: str) -> int:
     print(f"error: {sentence}", file=sys.stderr)
     return 2
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    from .frames.render import is_out_of_memory
-
-    return is_out_of_memory(error)
 
 
 def _show_warning(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:

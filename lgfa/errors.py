@@ -1,4 +1,13 @@
-"""The one exception that a user's input can cause."""
+"""The one exception that a user's input can cause, and what turns others into it."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+LONGEST_REASON = 200        # characters of another library's complaint that a sentence quotes
+
+# What PyTorch says when a device, or the CPU, has no memory left without OutOfMemoryError.
+_OUT_OF_MEMORY = ("out of memory", "not enough memory", "defaultcpuallocator")
 
 
 class LGFAError(ValueError):
@@ -9,3 +18,47 @@ class LGFAError(ValueError):
 
     def __init__(self, text: object = "") -> None:
         super().__init__("".join(c if c.isprintable() else "?" for c in str(text)))
+
+
+@contextmanager
+def reading(
+    file: object = "",              # what is read, as the user knows it; "" = the caller names it
+    part: str = "",                 # the part of it that is looked at: "its settings", ..
+) -> Iterator[None]:
+    """Turns whatever goes wrong while a file is looked at into the sentence that names file, part
+    and reason. Every reader of a foreign or stored file goes through here, and nowhere else is a
+    failure guessed at; interrupts pass."""
+    try:
+        yield
+    except LGFAError as error:
+        if not file or str(file) in str(error):
+            raise
+        raise LGFAError(f"{file}: {error}") from error
+    except Exception as error:              # a decoder raises whatever broken data lead it to
+        name, of = str(file) or "the file", f": {part}" if part else ""
+        if is_out_of_memory(error):
+            text = f"{name}{of} needs more memory than there is: close other programs."
+        elif isinstance(error, OSError):
+            text = f"{name} cannot be read{of}: {reason(error)}."
+        else:
+            text = (f"{name} is damaged, or of a kind that is not known here{of}: "
+                    f"{reason(error)}.")
+        raise LGFAError(text) from error
+
+
+def reason(error: BaseException) -> str:
+    """Another library's complaint, short enough to be part of one sentence."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    text = (str(error).strip().splitlines() or [""])[0].rstrip(". ")
+    name = type(error).__name__
+    text = f"{name} {text}" if text and isinstance(error, LookupError) else text or name
+    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}.."
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that a device or the CPU has no memory left."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(sign in text for sign in _OUT_OF_MEMORY)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
+from typing import Any
 
 from .errors import LGFAError
 
@@ -103,3 +104,16 @@ def _sync(path: Path) -> None:
             raise
     finally:
         os.close(handle)
+
+
+def lock(file: Any) -> None:
+    """Takes a file for this process; OSError when another has it. A kill gives it back."""
+    if os.name == "nt":
+        import msvcrt
+
+        file.seek(1 << 30)                      # a byte that nobody reads or writes
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

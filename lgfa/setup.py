@@ -17,7 +17,7 @@ from torch import nn
 from .config import TrainConfig
 from .data import SampleSource
 from .domain import DOMAINS
-from .errors import LGFAError
+from .errors import LGFAError, is_out_of_memory
 from .prompts import Prompts
 
 #: matters of the machine or of patience, which a domain's own settings do not decide for others
@@ -96,7 +96,6 @@ def no_memory(
     advice: str,                            # what to do, the end of the sentence
 ) -> Exception:
     """A sentence where the memory did not suffice, else the error itself."""
-    from .frames.render import is_out_of_memory
     if not is_out_of_memory(error):
         return error
     return LGFAError(f"there is not enough memory for this training: {advice}.")

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from ..config import GeneratorConfig
-from ..errors import LGFAError
+from ..errors import LGFAError, is_out_of_memory
 from ..images import to_unit
 from ..room import FLOAT, check_room
-from .render import is_out_of_memory, render
+from .render import render
 from .stylegan2 import Generator
 
 ONE_AFTER_ANOTHER, SIDE_BY_SIDE = "one after another", "side by side"

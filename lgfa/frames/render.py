@@ -6,13 +6,10 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from ..errors import LGFAError
+from ..errors import LGFAError, is_out_of_memory
 from .stylegan2 import Generator
 
 Progress = Callable[[int, int], None]       # (frames done, frames in all)
-
-# What PyTorch says when a device, or the CPU, has no memory left without OutOfMemoryError.
-_OUT_OF_MEMORY = ("out of memory", "not enough memory", "defaultcpuallocator")
 
 
 def render(
@@ -125,11 +122,3 @@ def to_frames(images: Tensor) -> Tensor:
     """Images of a generator as finished frames. [B, 3, H, W] -1..1 -> [B, H, W, 3] 0..1, CPU"""
     frames = images.detach().to("cpu", torch.float32).mul(0.5).add_(0.5).clamp_(0.0, 1.0)
     return frames.permute(0, 2, 3, 1).contiguous()
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that a device or the CPU has no memory left."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and any(sign in text for sign in _OUT_OF_MEMORY)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import LGFAError
-from ..files import explain, remove_leftovers
+from ..files import explain, lock, remove_leftovers
 
 FILE = "queue.state.jsonl"
 
@@ -136,16 +136,3 @@ def peek(folder: Path) -> State:
     if state.path.is_file():
         state.replay(state.path.read_bytes())
     return state
-
-
-def lock(file: Any) -> None:
-    """Takes a file for this process; OSError when another has it. A kill gives it back."""
-    if os.name == "nt":
-        import msvcrt
-
-        file.seek(1 << 30)                      # a byte that nobody reads or writes
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

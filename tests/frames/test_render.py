@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from lgfa.config import GeneratorConfig
-from lgfa.errors import LGFAError
-from lgfa.frames.render import is_out_of_memory, render
+from lgfa.errors import LGFAError, is_out_of_memory
+from lgfa.frames.render import render
 from lgfa.frames.stylegan2 import Generator
 
 SETTINGS = GeneratorConfig(16, (8, 8, 8), z_dim=6, w_dim=6, mapping_layers=1)
