@@ -19,6 +19,7 @@ DTYPES = {                      # torch.<Name>Storage
     "BFloat16": torch.bfloat16, "Long": torch.int64, "Int": torch.int32, "Short": torch.int16,
     "Char": torch.int8, "Byte": torch.uint8, "Bool": torch.bool, "ComplexFloat": torch.complex64,
 }
+LONGEST_NAME = 4096             # letters of a path
 
 
 # What calling a name gives. Every function checks its arguments; the first is the budget.
@@ -28,7 +29,7 @@ def _dict(budget: Budget, *args: Any) -> dict[Any, Any]:
     out: dict[Any, Any] = {}
     for key, value in (args[0].items() if args and isinstance(args[0], dict) else
                        args[0] if args and isinstance(args[0], list | tuple) else ()):
-        out[plain_key(key)] = value
+        out[plain_key(budget, key)] = value
     return out
 
 
@@ -51,17 +52,22 @@ def _sequence(make: Callable[..., Any]) -> Callable[..., Any]:
     def build(budget: Budget, items: Any = ()) -> Any:
         if not isinstance(items, list | tuple | set | frozenset):
             raise Broken("a collection is built from something else")
-        return make(items if make in (list, tuple) else map(plain_key, items))
+        if make in (list, tuple):
+            budget.hold(8 * len(items))
+            return make(items)
+        return make([plain_key(budget, item) for item in items])
     return build
 
 
 def _bytes(budget: Budget, text: Any = "", encoding: Any = "latin1") -> bytes:
     """Bytes that protocol 2 writes as text."""
+    if isinstance(text, str | bytes | bytearray | memoryview):
+        budget.hold(len(text))
     if isinstance(text, bytes | bytearray | memoryview):
         return bytes(text)
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1", "utf-8", "ascii"):
         raise Broken("bytes are built from something else than text")
-    return text.encode(encoding)
+    return budget.held(text.encode(encoding))
 
 
 def _complex(budget: Budget, real: float, imag: float) -> complex:
@@ -70,12 +76,19 @@ def _complex(budget: Budget, real: float, imag: float) -> complex:
 
 def _path(budget: Budget, *parts: str) -> str:
     """A stored path, as text."""
-    return "/".join(str(p) for p in parts if isinstance(p, str)).replace("//", "/")
+    return _joined(budget, "/", [p for p in parts if isinstance(p, str)]).replace("//", "/")
 
 
 def _device(budget: Budget, *parts: Any) -> str:
     """A stored device, as text: it need not exist here."""
-    return ":".join(str(p) for p in parts if isinstance(p, str | int))
+    return _joined(budget, ":", [str(p) for p in parts if isinstance(p, str | int)])
+
+
+def _joined(budget: Budget, sign: str, parts: list[str]) -> str:
+    """Texts put together; a memo can make each of them as long as all before."""
+    if sum(map(len, parts)) > LONGEST_NAME:
+        raise Broken("it has a path or device with a name longer than any system's")
+    return budget.held(sign.join(parts))
 
 
 def _size(budget: Budget, shape: Any) -> tuple[int, ...]:
@@ -121,7 +134,7 @@ def _array(budget: Budget, *args: Any) -> Array:
 
 def _scalar(budget: Budget, dtype: Any, raw: Any) -> Any:
     """A numpy scalar, as Python's own number."""
-    raw = raw.encode("latin1") if isinstance(raw, str) else raw
+    raw = _bytes(budget, raw) if isinstance(raw, str) else raw
     if not isinstance(dtype, Dtype) or len(raw) != dtype.value.itemsize:
         raise Broken("a numpy number and its bytes disagree")
     return np.frombuffer(raw, dtype.value)[0].item()
@@ -129,6 +142,8 @@ def _scalar(budget: Budget, dtype: Any, raw: Any) -> Any:
 
 def _frombuffer(budget: Budget, raw: Any, dtype: Any, shape: Any, order: Any = "C") -> Array:
     """numpy's arrays in protocol 5."""
+    if not is_shape(shape):
+        raise Broken("an array has no usable shape")
     array = Array(budget)
     array.set_state((1, tuple(shape), dtype, order == "F", raw))
     return array

@@ -18,6 +18,7 @@ from .stored import Broken, Budget, Global, Storage
 MAGIC = 0x1950A86A20F9469CFC6C      # first value of torch's older layout
 NESTED = 3                          # blobs within blobs
 LINE = 1 << 20                      # bytes of a text opcode
+OBJECT = 400                        # bytes of what a call gives, beside the data in it
 TRUNCATED = "truncated"
 ODD = (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError,
        RuntimeError, MemoryError, struct.error)
@@ -43,14 +44,12 @@ class Machine:
         """The next pickle's value, not yet finished (see `finish`)."""
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
-        steps = self.budget.steps
+        step = self.budget.step
         try:
             while True:
                 code = self.data[self.pos]
                 self.pos += 1
-                steps -= 1
-                if steps < 0:
-                    raise Broken("it has more steps than any checkpoint")
+                step()
                 if code == 0x2E:                            # STOP
                     return self.pop()
                 handler = OPCODES.get(code)
@@ -61,8 +60,6 @@ class Machine:
             if self.pos >= len(self.data):
                 raise Broken(TRUNCATED) from error
             raise Broken("its steps make no sense") from error
-        finally:
-            self.budget.steps = steps
 
     def take(self, count: int) -> memoryview:
         """The next bytes."""
@@ -77,7 +74,7 @@ class Machine:
 
     def line(self) -> str:
         """The next bytes up to the end of the line."""
-        for room in (256, LINE):                        # long lines are rare
+        for room in (2**8, 2**12, 2**16, LINE):         # long lines are rare
             block = bytes(self.data[self.pos:self.pos + room])
             end = block.find(b"\n")
             if end >= 0:
@@ -86,8 +83,12 @@ class Machine:
         raise Broken(TRUNCATED)
 
     def push(self, value: Any) -> None:
-        """Puts a value on the stack."""
+        """Puts a value on the stack that takes no memory of its own, or is booked already."""
         self.stack.append(value)
+
+    def push_new(self, value: Any) -> None:
+        """Puts a value on the stack that was just built, and books it."""
+        self.stack.append(self.budget.held(value))
 
     def pop(self) -> Any:
         """Takes the value on top."""
@@ -104,6 +105,10 @@ class Machine:
                 del self.stack[i:]
                 return items
         raise Broken("its steps make no sense")
+
+    def members(self) -> list[Any]:
+        """Takes all values above the last mark, as keys of a set."""
+        return [stored.plain_key(self.budget, key) for key in self.pop_mark()]
 
     def find(self, module: Any, name: Any) -> Any:
         """The value behind a global."""
@@ -129,6 +134,7 @@ class Machine:
         if function.call is None:
             raise LGFAError(f"refused: it calls {function.name}, and only tensors and plain data "
                             f"are read; nothing in it was run.")
+        self.budget.hold(OBJECT)
         try:
             return function.call(self.budget, *args)
         except Broken:
@@ -145,6 +151,7 @@ class Machine:
 def _append(m: Machine, items: list[Any]) -> None:
     if not isinstance(m.stack[-1], list):
         raise Broken("it appends to something that is no list")
+    m.budget.hold(8 * len(items))
     m.stack[-1].extend(items)
 
 
@@ -153,7 +160,7 @@ def _set_items(m: Machine, items: list[Any]) -> None:
     if not isinstance(target, dict) or len(items) % 2:
         raise Broken("it fills something that is no table")
     for key, value in zip(items[::2], items[1::2], strict=True):
-        target[stored.plain_key(key)] = value
+        target[stored.plain_key(m.budget, key)] = value
 
 
 def _set_item(m: Machine) -> None:
@@ -162,15 +169,15 @@ def _set_item(m: Machine) -> None:
 
 
 def _add_items(m: Machine) -> None:
-    items = m.pop_mark()
+    items = m.members()
     if not isinstance(m.stack[-1], set):
         raise Broken("it fills something that is no set")
-    m.stack[-1].update(map(stored.plain_key, items))
+    m.stack[-1].update(items)
 
 
 def _new_dict(m: Machine) -> None:
     items = m.pop_mark()
-    m.push({})
+    m.push_new({})
     _set_items(m, items)
 
 
@@ -221,17 +228,19 @@ def _persistent_id(m: Machine, pid: Any) -> None:
 def _long(m: Machine, size: int) -> None:
     if not 0 <= size <= 1024:
         raise Broken("it has a whole number of more than 1024 bytes")
-    m.push(int.from_bytes(m.take(size), "little", signed=True))
+    m.push_new(int.from_bytes(m.take(size), "little", signed=True))
 
 
 def _text(m: Machine, size: int, encoding: str = "utf-8") -> None:
-    m.push(str(m.take(size), encoding, "surrogatepass" if encoding == "utf-8" else "strict"))
+    block = m.take(size)
+    m.budget.hold(size)                             # a letter takes up to four bytes, see held
+    m.push_new(str(block, encoding, "surrogatepass" if encoding == "utf-8" else "strict"))
 
 
 def _blob(m: Machine, size: int) -> None:
     # Long blobs stay in the file until their numbers are needed.
     block = m.take(size)
-    m.push(block if size > 4096 else bytes(block))
+    m.push_new(block if size > 4096 else bytes(block))
 
 
 def _get(m: Machine, index: int) -> None:
@@ -248,7 +257,7 @@ def _put(m: Machine, index: int) -> None:
 
 def _tuple(m: Machine, count: int) -> None:
     items = [m.pop() for _ in range(count)]
-    m.push(tuple(reversed(items)))
+    m.push_new(tuple(reversed(items)))
 
 
 def _protocol(m: Machine) -> None:
@@ -258,14 +267,14 @@ def _protocol(m: Machine) -> None:
 
 def _int_line(m: Machine) -> None:
     text = m.line()
-    m.push({"00": False, "01": True}.get(text, None) if text in ("00", "01") else int(text))
+    m.push_new({"00": False, "01": True}.get(text, None) if text in ("00", "01") else int(text))
 
 
 def _string_line(m: Machine) -> None:
     text = m.line().strip()
     if len(text) < 2 or text[0] != text[-1] or text[0] not in "'\"":
         raise Broken("its steps make no sense")
-    m.push(codecs.escape_decode(text[1:-1].encode("utf-8"))[0].decode("latin1"))
+    m.push_new(codecs.escape_decode(text[1:-1].encode("utf-8"))[0].decode("latin1"))
 
 
 def _pop_any(m: Machine) -> None:
@@ -287,17 +296,17 @@ OPCODES: dict[int, Callable[[Machine], None]] = {
     0x88: lambda m: m.push(True),
     0x89: lambda m: m.push(False),
     ord("I"): _int_line,
-    ord("L"): lambda m: m.push(int(m.line().rstrip("L"))),
-    ord("F"): lambda m: m.push(float(m.line())),
-    ord("J"): lambda m: m.push(m.number("<i")),
+    ord("L"): lambda m: m.push_new(int(m.line().rstrip("L"))),
+    ord("F"): lambda m: m.push_new(float(m.line())),
+    ord("J"): lambda m: m.push_new(m.number("<i")),
     ord("K"): lambda m: m.push(m.number("<B")),
-    ord("M"): lambda m: m.push(m.number("<H")),
+    ord("M"): lambda m: m.push_new(m.number("<H")),
     0x8A: lambda m: _long(m, m.number("<B")),
     0x8B: lambda m: _long(m, m.number("<i")),
-    ord("G"): lambda m: m.push(m.number(">d")),
+    ord("G"): lambda m: m.push_new(m.number(">d")),
     ord("S"): _string_line,
-    ord("V"): lambda m: m.push(m.line().encode("latin1", "backslashreplace")
-                               .decode("raw-unicode-escape")),
+    ord("V"): lambda m: m.push_new(m.line().encode("latin1", "backslashreplace")
+                                   .decode("raw-unicode-escape")),
     ord("T"): lambda m: _text(m, m.number("<I"), "latin1"),
     ord("U"): lambda m: _text(m, m.number("<B"), "latin1"),
     ord("X"): lambda m: _text(m, m.number("<I")),
@@ -307,13 +316,13 @@ OPCODES: dict[int, Callable[[Machine], None]] = {
     ord("C"): lambda m: _blob(m, m.number("<B")),
     0x8E: lambda m: _blob(m, m.number("<Q")),
     0x96: lambda m: _blob(m, m.number("<Q")),                               # BYTEARRAY8
-    ord("]"): lambda m: m.push([]),
-    ord("}"): lambda m: m.push({}),
+    ord("]"): lambda m: m.push_new([]),
+    ord("}"): lambda m: m.push_new({}),
     ord(")"): lambda m: m.push(()),
-    0x8F: lambda m: m.push(set()),
-    0x91: lambda m: m.push(frozenset(map(stored.plain_key, m.pop_mark()))),
-    ord("l"): lambda m: m.push(m.pop_mark()),
-    ord("t"): lambda m: m.push(tuple(m.pop_mark())),
+    0x8F: lambda m: m.push_new(set()),
+    0x91: lambda m: m.push_new(frozenset(m.members())),
+    ord("l"): lambda m: m.push_new(m.pop_mark()),
+    ord("t"): lambda m: m.push_new(tuple(m.pop_mark())),
     ord("d"): _new_dict,
     0x85: lambda m: _tuple(m, 1),
     0x86: lambda m: _tuple(m, 2),

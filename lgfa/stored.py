@@ -1,12 +1,13 @@
 """The values that a checkpoint's pickle may build: plain data, arrays, tensors, and nothing else.
 
 Sizes are compared with the bytes that are there before anything is allocated; tensors are built
-last, when all bytes are known.
+last, when all bytes are known. All that a file makes us do is booked with one Budget.
 """
 from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,10 @@ import numpy as np
 import torch
 
 EXPANDED_LIMIT = 2**16          # elements of a tensor that is larger than its storage
+SLACK = 32 * 2**20              # bytes of plain values that a file of any size may build
+ITEM = 120                      # bytes of an entry in a table or set, its key and value apart
+LARGEST_KEY = 2**60             # whole numbers from here on can be made to share one hash
+LONGEST_KEY = 8                 # parts of a key that is a tuple
 PLAIN_DTYPE = re.compile(r"[<>=|]?([?bBhHiIlLqQefd]|[biufcSU]\d{1,4})")
 
 
@@ -40,17 +45,45 @@ class Fields(dict):
 
 
 class Budget:
-    """Counts down bytes and steps, so that a small file cannot claim a large memory."""
+    """Counts down what one file may take, so that a small one cannot claim a large memory or a
+    long time: each allocation, copy, container, step and visit is booked before it is made."""
 
     def __init__(self, size: int) -> None:
-        self.bytes = size                           # all tensors together fit into the file
-        self.steps = 10_000_000                     # real checkpoints need below 100,000
+        """`size`: bytes of the file."""
+        self.bytes = size                           # of numbers: all of them fit into the file
+        self.views = 4 * size + 2 * SLACK           # of tensors, each as often as it is mentioned
+        self.plain = size + SLACK                   # of texts, containers and their copies
+        # 30,000 latents, the longest real file, need a million; small ones below 50,000.
+        self.steps = min(200_000 + size // 64, 3_000_000)
 
     def take(self, count: int) -> None:
-        """Books bytes before they are allocated."""
+        """Books bytes of numbers."""
         if count < 0 or count > self.bytes:
             raise Broken(f"it claims tensors of more bytes ({count:,}) than it has")
         self.bytes -= count
+
+    def mention(self, count: int) -> None:
+        """Books bytes of a tensor, which may share its numbers with others."""
+        if count > self.views:
+            raise Broken("it uses the same numbers for tensors that are far larger than it is")
+        self.views -= count
+
+    def hold(self, count: int) -> None:
+        """Books bytes of plain values."""
+        if count > self.plain:
+            raise Broken("it builds more texts, lists and tables than any checkpoint")
+        self.plain -= count
+
+    def step(self, count: int = 1) -> None:
+        """Books steps of work."""
+        self.steps -= count
+        if self.steps < 0:
+            raise Broken("it has more steps than any checkpoint")
+
+    def held(self, value: Any) -> Any:
+        """A value that was just built, booked with its container's own bytes."""
+        self.hold(sys.getsizeof(value))
+        return value
 
 
 class Storage:
@@ -106,6 +139,7 @@ class Tensor:
             flat = flat.view(self.dtype)
         if not numel:
             return torch.empty(self.size, dtype=flat.dtype)
+        self.storage.budget.mention(numel * itemsize)
         return flat.as_strided(self.size, self.stride, self.offset)
 
 
@@ -144,6 +178,7 @@ class Array:
             return np.zeros(0, np.float32)
         shape, dtype, fortran, raw = self.parts
         if isinstance(raw, str):
+            self.budget.hold(len(raw))
             raw = raw.encode("latin1")                  # written by Python 2
         if not isinstance(dtype, Dtype) or not isinstance(raw, bytes | bytearray | memoryview):
             raise Broken("an array holds objects instead of numbers")
@@ -151,8 +186,8 @@ class Array:
             raise Broken("an array's shape and bytes disagree")
         self.budget.take(len(raw))
         flat = np.frombuffer(raw, dtype.value)
-        array = flat.reshape(shape, order="F" if fortran else "C").copy()
-        return array.astype(dtype.value.newbyteorder("="))
+        array = flat.reshape(shape, order="F" if fortran else "C")
+        return array.astype(dtype.value.newbyteorder("="), order="C")
 
 
 def is_count(value: Any) -> bool:
@@ -165,12 +200,21 @@ def is_shape(value: Any) -> bool:
     return isinstance(value, tuple | list) and len(value) <= 32 and all(map(is_count, value))
 
 
-def plain_key(key: Any) -> Any:
-    """A key or set member of a harmless type; hashing others can run or overflow."""
+def plain_key(budget: Budget, key: Any) -> Any:
+    """A key or set member of a harmless type and hash, its entry booked; hashing others can run,
+    overflow, or make a table slow: whole numbers beyond 2^60 can all have one hash."""
+    budget.hold(ITEM)
     if isinstance(key, memoryview):
+        budget.hold(len(key))
         return bytes(key)
-    if isinstance(key, str | int | float | bytes | torch.dtype) or key is None:
+    if _hashes_well(key) or (isinstance(key, tuple) and len(key) <= LONGEST_KEY
+                             and all(map(_hashes_well, key))):
         return key
-    if isinstance(key, tuple) and all(isinstance(k, str | int | float | bytes) for k in key):
-        return key
-    raise Broken("a table has a key that is neither text nor number")
+    raise Broken("a table has a key that is neither text nor a usual number")
+
+
+def _hashes_well(key: Any) -> bool:
+    """Whether a key's hash is random, or as good as its number."""
+    if isinstance(key, int | float):
+        return abs(key) < LARGEST_KEY
+    return isinstance(key, str | bytes | torch.dtype) or key is None

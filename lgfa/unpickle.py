@@ -2,10 +2,11 @@
 
 Python's own unpickler imports and calls whatever a file names. This one is a small stack machine
 of our own (machine.py): it knows plain values and the names in `allowed.ALLOWED`, refuses every
-other global by name, and checks every size against the bytes that are there. It reads
+other global by name, and checks every size against the bytes that are there; what a file makes it
+build, copy and visit is booked with one Budget. It reads
 
 - bare pickles, NVIDIA's `.pkl` with tensors in nested torch blobs among them,
-- `torch.save` files, both the zip layout and the older one,
+- `torch.save` files, both the zip layout, whose check sums are verified, and the older one,
 - TorchScript archives as trees of tensors (their code is not looked at).
 
 Classes become plain data: OrderedDict, EasyDict and Namespace a dict; an object of NVIDIA's
@@ -18,6 +19,7 @@ import mmap
 import os
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,15 +28,21 @@ import numpy as np
 import torch
 
 from . import stored
-from .errors import LGFAError
+from .errors import LGFAError, reading
 from .machine import MAGIC, MARK, ODD, TRUNCATED, Machine, legacy, remember
 from .stored import Broken, Budget, Global, Storage
 
 DEPTH = 100                         # containers within containers
+VISITS = 20_000                     # of modules within a network; a large one has a thousand
+LONGEST_NAME = 1000                 # letters of a weight's name
+
+# Bytes of a zip's directory: each entry of 46 or more takes a thousand in memory.
+DIRECTORY, DIRECTORY_SHARE = 2**20, 25
 
 
-def finish(value: Any) -> Any:
-    """Builds all tensors and arrays of a tree; shared parts stay shared.
+def finish(value: Any, budget: Budget) -> Any:
+    """Builds all tensors and arrays of a tree; shared parts stay shared, and each mention of a
+    tensor is booked.
 
     Raises Broken for containers that hold themselves or are nested too deep.
     """
@@ -45,9 +53,12 @@ def finish(value: Any) -> Any:
         if node is None or isinstance(node, str | int | float | bytes | torch.dtype | complex):
             return node
         if id(node) in done:
-            if done[id(node)] is MARK:
+            result = done[id(node)]
+            if result is MARK:
                 raise Broken("a container holds itself")
-            return done[id(node)]
+            if isinstance(result, torch.Tensor | np.ndarray):
+                budget.mention(result.nbytes)
+            return result
         if depth > DEPTH:
             raise Broken("it nests containers too deep")
         done[id(node)] = MARK
@@ -59,11 +70,11 @@ def finish(value: Any) -> Any:
         if isinstance(node, stored.Fields) and "fields" in node:
             return inner(node["fields"])
         if isinstance(node, dict):
-            return {key: inner(child) for key, child in node.items()}
+            return budget.held({key: inner(child) for key, child in node.items()})
         if isinstance(node, list):
-            return [inner(child) for child in node]
+            return budget.held([inner(child) for child in node])
         if isinstance(node, tuple):
-            return tuple(inner(child) for child in node)
+            return budget.held(tuple(inner(child) for child in node))
         if isinstance(node, stored.Tensor | stored.Array):
             return node.build()
         if isinstance(node, Storage):
@@ -73,7 +84,7 @@ def finish(value: Any) -> Any:
         if isinstance(node, Global):
             return node.name
         if isinstance(node, memoryview):
-            return bytes(node)
+            return budget.held(bytes(node))
         if isinstance(node, set | frozenset | bytearray):
             return node
         raise Broken(f"it holds a {type(node).__name__}")
@@ -84,19 +95,17 @@ def finish(value: Any) -> Any:
 def read(path: str | os.PathLike[str]) -> Any:
     """The tree of a `.pkl`, `.pt` or `.pth` file. LGFAError, one sentence, for any other file."""
     path = Path(path)
-    try:
-        with open(path, "rb") as file:
-            data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        return _read(data, path)
-    except Broken as error:
-        what = "is" if str(error) == TRUNCATED else "is damaged or was made to do harm:"
-        raise LGFAError(f"{path} {what} {error}; download it again.") from error
-    except LGFAError as error:
-        raise LGFAError(f"{path}: {error}") from error
-    except OSError as error:
-        raise LGFAError(f"{path} cannot be read: {error.strerror}.") from error
-    except ODD as error:
-        raise LGFAError(f"{path} is damaged: it is no whole checkpoint.") from error
+    with reading(path):
+        try:
+            with open(path, "rb") as file:
+                data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            return _read(data, path)
+        except Broken as error:
+            what = "is" if str(error) == TRUNCATED else "is damaged or was made to do harm:"
+            raise LGFAError(f"{path} {what} {error}; download it again.") from error
+        except RecursionError as error:
+            raise LGFAError(f"{path} is damaged or was made to do harm: it nests too "
+                            "deep.") from error
 
 
 def loads(data: bytes) -> Any:
@@ -130,7 +139,11 @@ def _pickled(data: memoryview, budget: Budget) -> Any:
     """A bare pickle or torch's older layout."""
     machine = Machine(data, budget)
     value = machine.run()
-    return finish(legacy(machine) if value == MAGIC else value)
+    if isinstance(value, int) and value == MAGIC:
+        value = legacy(machine)
+    if machine.pos != len(data):
+        raise Broken("it goes on after its end")
+    return finish(value, budget)
 
 
 def _guess(head: bytes) -> str:
@@ -152,17 +165,29 @@ def _guess(head: bytes) -> str:
 
 def _zip(data: memoryview, path: Path) -> Any:
     """torch.save's zip layout: data.pkl and one uncompressed entry for each storage."""
+    if _directory_size(data) > DIRECTORY + len(data) // DIRECTORY_SHARE:
+        raise Broken("it has more entries than any checkpoint")
     try:
         with zipfile.ZipFile(path) as archive:
             entries = {entry.filename: entry for entry in archive.infolist()}
     except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
         raise Broken(TRUNCATED) from error
+    if entries and min(entry.header_offset for entry in entries.values()):
+        raise Broken("it has something else before its beginning")
     names = [n for n in entries if n.endswith("/data.pkl") or n == "data.pkl"]
     if not names:
         raise LGFAError("this is a zip archive, not a checkpoint: unpack it first.")
     root = names[0].removesuffix("data.pkl")
-    if root + "byteorder" in entries and bytes(_entry(data, entries[root + "byteorder"])) != \
-            b"little":
+    summed = any(entry.CRC for entry in entries.values())     # torch can leave out all check sums
+
+    def contents(name: str) -> memoryview:
+        block = _entry(data, entries[name])
+        if summed and zlib.crc32(block) != entries[name].CRC:
+            raise Broken(f"its entry {name[:60]!r} differs from its check sum: bits were changed "
+                         "on the way")
+        return block
+
+    if root + "byteorder" in entries and bytes(contents(root + "byteorder")) != b"little":
         raise Broken("it was written by a big-endian machine")
     storages: dict[str, Storage] = {}
     budget = Budget(len(data))
@@ -175,12 +200,27 @@ def _zip(data: memoryview, path: Path) -> Any:
             name = f"{root}data/{pid[2]}"
             if name not in entries:
                 raise Broken(f"its storage {str(pid[2])[:40]!r} is not there")
-            storage.data = _entry(data, entries[name])
+            storage.data = contents(name)
         return storage
 
     scripted = root + "constants.pkl" in entries
-    machine = Machine(_entry(data, entries[names[0]]), budget, persistent, scripted=scripted)
-    return finish(machine.run())
+    machine = Machine(contents(names[0]), budget, persistent, scripted=scripted)
+    return finish(machine.run(), budget)
+
+
+def _directory_size(data: memoryview) -> int:
+    """Bytes of a zip's directory, as its end says; the larger one where it says two."""
+    tail = bytes(data[-66_000:])
+    at = tail.rfind(b"PK\x05\x06")
+    if at < 0 or at + 22 + int.from_bytes(tail[at + 20:at + 22], "little") != len(tail):
+        raise Broken(TRUNCATED if at < 0 else "it goes on after its end")
+    sizes = [0]
+    for mark, offset, width in ((b"PK\x05\x06", 12, 4), (b"PK\x06\x06", 40, 8)):
+        at = tail.rfind(mark)
+        if at >= 0:
+            sizes.append(int.from_bytes(tail[at + offset:at + offset + width], "little"))
+    known = [size for size in sizes if size != 2**32 - 1]       # the second record says it
+    return max(known)
 
 
 def _entry(data: memoryview, entry: zipfile.ZipInfo) -> memoryview:
@@ -203,23 +243,31 @@ def weights(obj: Any) -> dict[str, torch.Tensor | np.ndarray]:
     Takes an object of NVIDIA's persistence or of a TorchScript archive, as `read` gives it:
     {"class_name", "module_type", "state"}.
     """
-    return dict(_weights(obj, "", 0))
+    budget = Budget(0)                      # a module counts as often as others mention it
+    budget.steps = VISITS
+    try:
+        return dict(_weights(obj, "", 0, budget))
+    except Broken as error:
+        raise LGFAError("the file holds a network of more parts than any has.") from error
 
 
-def _weights(obj: Any, prefix: str, depth: int) -> Iterator[tuple[str, Any]]:
-    if depth > DEPTH or not is_network(obj):
+def _weights(obj: Any, prefix: str, depth: int, budget: Budget) -> Iterator[tuple[str, Any]]:
+    if depth > DEPTH or len(prefix) > LONGEST_NAME or not is_network(obj):
         raise LGFAError("the file holds a network whose parts are no networks.")
     state = obj["state"]
     tables = [state.get("_parameters") or {}, state.get("_buffers") or {}]
     modules = state.get("_modules") or {}
-    if obj["module_type"] == "torchscript":
+    if obj.get("module_type") == "torchscript":
         tables = [{k: v for k, v in state.items() if isinstance(v, torch.Tensor)}]
         modules = {k: v for k, v in state.items() if is_network(v)}
+    if not all(isinstance(table, dict) for table in (*tables, modules)):
+        raise LGFAError("the file holds a network whose weights or parts are no tables.")
+    budget.step(1 + sum(map(len, tables)))
     for table in tables:
-        yield from ((prefix + k, v) for k, v in table.items() if v is not None)
+        yield from ((f"{prefix}{k}", v) for k, v in table.items() if v is not None)
     for name, module in modules.items():
         if module is not None:
-            yield from _weights(module, f"{prefix}{name}.", depth + 1)
+            yield from _weights(module, f"{prefix}{str(name)[:LONGEST_NAME]}.", depth + 1, budget)
 
 
 def is_network(obj: Any) -> bool:

@@ -232,7 +232,9 @@ def test_storage_claims(tmp_path):
 
 def test_tensors_do_not_reach_beyond_their_storage(tmp_path):
     file = tmp_path / "x.pt"
+    torch.serialization.set_crc32_options(False)            # they would tell first
     torch.save(torch.arange(6.0).view(2, 3), file)
+    torch.serialization.set_crc32_options(True)
     data = file.read_bytes()
     shape = b"K\x02K\x03\x86"
     assert data.count(shape) == 1

@@ -10,10 +10,13 @@ from typing import Any
 
 import torch
 
-from ..errors import LGFAError
+from ..errors import LGFAError, reading
 from ..files import atomic_path
 
 HEADER_LIMIT = 64 * 2**20       # bytes; real headers stay below one MiB
+HEADER_SLACK = 32 * 2**20       # bytes that a header may take in memory beside four times its size
+DIMENSIONS = 32                 # of a tensor
+COUNT_LIMIT = 2**48             # no offset or side comes near it
 VERSION = 1                     # of our own header
 
 SIZES = {                       # bytes of one element
@@ -37,8 +40,13 @@ def read_header(path: Path) -> dict[str, Any]:
                             f"{length:,} bytes, the file has {size:,}; download it again.")
         if length > HEADER_LIMIT:
             raise LGFAError(f"{path} claims a header of {length:,} bytes; no real file does.")
+        text = file.read(length)
+        # A list of lists takes thirty times its text; values within texts are not counted apart.
+        if 64 * (text.count(b"[") + text.count(b"{")) + 100 * text.count(b",") \
+                > 4 * length + HEADER_SLACK:
+            raise LGFAError(f"{path} has a header of more entries than any real file.")
         try:
-            header = json.loads(file.read(length).decode("utf-8"))
+            header = json.loads(text.decode("utf-8"))
         except (UnicodeDecodeError, ValueError, RecursionError) as error:
             raise LGFAError(f"{path} is no safetensors file: its header is not JSON.") from error
     if not isinstance(header, dict):
@@ -53,9 +61,9 @@ def _check_entries(header: dict[str, Any], data: int, path: Path) -> None:
         if name == "__metadata__":
             continue
         try:
-            begin, end = (int(n) for n in entry["data_offsets"])
-            bits = prod(int(n) for n in entry["shape"]) * SIZES[entry["dtype"]]
-            fine = 0 <= begin <= end and bits == end - begin and min([0, *entry["shape"]]) == 0
+            (begin, end), shape = entry["data_offsets"], entry["shape"]
+            numbers = all(map(_is_count, (begin, end, *shape))) and len(shape) <= DIMENSIONS
+            fine = numbers and begin <= end and prod(shape) * SIZES[entry["dtype"]] == end - begin
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise LGFAError(f"{path} is damaged: no usable entry for {name[:80]!r}.") from error
         if not fine:
@@ -66,15 +74,17 @@ def _check_entries(header: dict[str, Any], data: int, path: Path) -> None:
                             f"the data, which has {data:,}; download it again.")
 
 
+def _is_count(value: Any) -> bool:
+    """Whether a header's value is a whole number of a sensible size."""
+    return type(value) is int and 0 <= value < COUNT_LIMIT
+
+
 def read(path: Path) -> dict[str, Any]:
     """{name: tensor}; for our own files {"lgfa": header, "state_dict": {name: tensor}}."""
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
     header = read_header(path)
-    try:
+    with reading(path, "its tensors"):
         tensors = load_file(str(path))
-    except SafetensorError as error:
-        raise LGFAError(f"{path} is damaged: {error}.") from error
     own = own_header(header, path)
     return {"lgfa": own, "state_dict": tensors} if own is not None else tensors
 
