@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import json
 import os
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.modules import module as hooks
 
+from .config import plain
 from .errors import LGFAError
 
 MODELS = Path(__file__).resolve().parent.parent / "models"   # <domain>/<kind>.safetensors
@@ -53,8 +57,13 @@ KINDS = {
                        (("config", "config:AttributesConfig"),)),
 }
 
-LIMIT = 1_000_000           # no whole number in a network's settings comes near it
-LIMIT_DEPTH = 256           # .. and no list is longer
+LIMIT = 1_000_000           # no number in a network's settings comes near it
+LIMIT_LENGTH = 64           # .. no list is longer
+LIMIT_TEXT = 10_000         # .. and no text
+
+# What a network may have beside the weights of its file: buffers that follow from its settings,
+# and modules without weights.
+SPARE_TENSORS, SPARE_NUMBERS, MODULES_PER_TENSOR = 64, 4_000_000, 8
 
 
 def named(reference: str) -> type:
@@ -79,7 +88,8 @@ def settings(network: torch.nn.Module) -> dict[str, Any]:
     for attribute, _ in KINDS[kind_of(network)].configs:
         config = getattr(network, attribute, None)
         if config is not None:
-            out[attribute] = dataclasses.asdict(config)
+            check_stored(config)
+            out[attribute] = plain(config)
     return out
 
 
@@ -88,26 +98,36 @@ def configs(kind: str, plain: Mapping[str, Any]) -> tuple[Any, ...]:
     if kind not in KINDS:
         raise LGFAError(f"the file holds a network of the unknown kind {kind!r}; "
                         f"known are {', '.join(KINDS)}: a newer version may read it.")
-    _check_numbers(plain, kind)
     out = []
     for attribute, reference in KINDS[kind].configs:
         values = plain.get(attribute)
-        if values is None:
+        if values is None and out:          # a motion model without a CLIP of its own
             continue
         cls = named(reference)
         known = {field.name for field in dataclasses.fields(cls)}
+        if not isinstance(values, Mapping):
+            raise LGFAError(f"the {KINDS[kind].what}'s settings ({attribute}) are missing, or no "
+                            f"table: the file is damaged.")
+        _check_plain(values, kind)
         strange = sorted(set(values) - known)
         if strange:
             raise LGFAError(f"the {KINDS[kind].what}'s settings hold the unknown "
                             f"{', '.join(strange)}: a newer version may read the file.")
-        try:
-            out.append(cls(**values))
-        except LGFAError:
-            raise
-        except (TypeError, ValueError, AttributeError) as error:
-            raise LGFAError(f"the {KINDS[kind].what}'s settings "
-                            f"are not usable: {error}.") from error
+        lacking = [field.name for field in dataclasses.fields(cls) if field.name not in values
+                   and field.default is field.default_factory is dataclasses.MISSING]
+        if lacking:
+            raise LGFAError(f"the {KINDS[kind].what}'s settings lack {', '.join(lacking)}: the "
+                            f"file is damaged.")
+        out.append(cls(**values))
+        check_stored(out[-1])
     return tuple(out)
+
+
+def check_stored(config: Any) -> None:
+    """LGFAError for settings that no file of ours may hold (ClipConfig.check_stored)."""
+    check = getattr(config, "check_stored", None)
+    if check is not None:
+        check()
 
 
 def network(kind: str, config: Any, shapes: Mapping[str, tuple[int, ...]] | None = None):
@@ -122,14 +142,53 @@ def network(kind: str, config: Any, shapes: Mapping[str, tuple[int, ...]] | None
         return named(KINDS[kind].network)(*_tuple(config))
 
 
-def check(kind: str, config: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """LGFAError unless weights of these names and shapes fit the network; takes no memory.
+def check(
+    kind: str, config: Any, shapes: Mapping[str, tuple[int, ...]],
+) -> dict[str, torch.Tensor]:
+    """LGFAError unless weights of these names and shapes fit the network, whose state dict without
+    numbers (on "meta") is returned; takes no memory.
 
     Thus a file cannot make us allocate more than it holds.
     """
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        sketch = named(KINDS[kind].network)(*_tuple(config)).state_dict()
+    cls = named(KINDS[kind].network)
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), _no_larger(shapes, kind):
+        sketch = cls(*_tuple(config)).state_dict()
     compare({k: tuple(v.shape) for k, v in sketch.items()}, shapes, KINDS[kind].what)
+    return sketch
+
+
+@contextmanager
+def _no_larger(shapes: Mapping[str, tuple[int, ...]], kind: str) -> Iterator[None]:
+    """LGFAError as soon as a constructor in this thread has made more or larger weights than a
+    file has, whichever of its settings is to blame: there are few of them, but they multiply."""
+    thread = threading.get_ident()
+    left = {"tensors": len(shapes) + SPARE_TENSORS,
+            "numbers": sum(map(prod, shapes.values())) + SPARE_NUMBERS,
+            "modules": MODULES_PER_TENSOR * (len(shapes) + SPARE_TENSORS)}
+
+    def book(what: str, count: int) -> None:
+        left[what] -= count
+        if left[what] < 0 and threading.get_ident() == thread:
+            raise LGFAError(f"the {KINDS[kind].what}'s settings describe a larger network than "
+                            f"the one whose weights are in the file: it is not whole, or was made "
+                            f"to do harm.")
+
+    def tensor(_: Any, name: str, value: torch.Tensor | None) -> None:
+        if value is not None:
+            book("tensors", 1)
+            book("numbers", value.numel())
+
+    def part(_: Any, name: str, value: Any) -> None:
+        book("modules", 1)
+
+    handles = [hooks.register_module_parameter_registration_hook(tensor),
+               hooks.register_module_buffer_registration_hook(tensor),
+               hooks.register_module_module_registration_hook(part)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _tuple(config: Any) -> tuple[Any, ...]:
@@ -186,25 +245,19 @@ def domain_kinds(domain: str) -> list[str]:
     return [k for k in KINDS if (MODELS / domain / f"{k}.safetensors").is_file()]
 
 
-def _check_numbers(value: Any, kind: str, depth: int = 0) -> None:
-    """Refuses settings that would make a constructor run or allocate without end."""
-    too_much = LGFAError(f"the {KINDS[kind].what}'s settings hold numbers that no network has: "
-                         f"the file is broken or made to do harm.")
-    if depth > 8:
-        raise too_much
-    if isinstance(value, bool) or value is None or isinstance(value, str):
+def _check_plain(value: Any, kind: str, depth: int = 0) -> None:
+    """Refuses settings that are no plain numbers and words, or larger than any network's."""
+    if isinstance(value, bool) or value is None:
         return
-    if isinstance(value, int | float):
-        if not abs(value) <= LIMIT:         # NaN too
-            raise too_much
-        return
-    if not isinstance(value, Mapping | list | tuple) or len(value) > LIMIT_DEPTH:
-        raise too_much
-    pairs = value.items() if isinstance(value, Mapping) else ((None, v) for v in value)
-    for key, item in pairs:
-        counted = key is not None and any(s in key for s in ("layers", "depth", "units", "frames"))
-        if counted and len(json.dumps(item)) < 200:
-            numbers = item if isinstance(item, list | tuple) else [item]
-            if any(isinstance(n, int) and n > LIMIT_DEPTH for n in numbers):
-                raise too_much
-        _check_numbers(item, kind, depth + 1)
+    if isinstance(value, str):
+        fine = len(value) <= LIMIT_TEXT
+    elif isinstance(value, int | float):
+        fine = abs(value) <= LIMIT              # not of NaN
+    else:
+        fine = isinstance(value, Mapping | list) and len(value) <= LIMIT_LENGTH and depth < 4
+    if not fine:
+        raise LGFAError(f"the {KINDS[kind].what}'s settings hold something that no network has: "
+                        f"the file is broken or made to do harm.")
+    if isinstance(value, Mapping | list):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            _check_plain(item, kind, depth + 1)

@@ -50,11 +50,12 @@ def add_parsers(subparsers: Any) -> None:
 def inspect(args: argparse.Namespace) -> None:
     """Prints what a file is. LGFAError when it is nothing that we know or can use."""
     from . import build, formats
+    from .errors import reading
     from .formats import core
 
     kinds = build.domain_kinds(args.file) if not os.path.exists(args.file) else []
     for path in [build.resolve(args.file, kind) for kind in kinds or [None]]:
-        try:
+        with reading(path):
             tree = formats.read(path)
             found = core.candidates(tree)
             if not found:
@@ -62,21 +63,13 @@ def inspect(args: argparse.Namespace) -> None:
             print(path)
             for form in found:
                 report(tree, form, several=len(found) > 1, keys=args.keys)
-        except LGFAError as error:
-            raise core.naming(error, path) from error
 
 
 def report(tree: Any, form: Any, several: bool = False, keys: bool = False) -> None:
     """Prints one network of a file; LGFAError when it is broken or refused."""
-    from . import build
     from .formats import core
 
-    config, weights = core.convert(tree, form)
-    # Built without memory: the comparison is the one that loading makes.
-    shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-    build.check(form.kind, config, shapes)
-    core.check_finite(weights, core.what(form.kind))
-
+    config, weights = core.examine(tree, form)      # the comparisons are those that loading makes
     part = next((p for p, kind in PARTS.items() if kind == form.kind), None)
     row("format", form.name)
     row("network", core.what(form.kind) + (f" (--part {part})" if several and part else ""))
@@ -86,9 +79,8 @@ def report(tree: Any, form: Any, several: bool = False, keys: bool = False) -> N
     size = sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
     types = ", ".join(sorted({str(t.dtype).removeprefix("torch.") for t in weights.values()}))
     row("weights", f"{count:,} numbers in {len(weights)} tensors, {types}, {size / 1e6:,.1f} MB")
-    if core.is_own(tree):
-        for key, value in (tree["lgfa"].get("info") or {}).items():
-            row("info", f"{key}: {value}")
+    for key, value in core.info(tree).items():
+        row("info", LGFAError(f"{key}: {value}"))   # without the terminal codes of others
     if keys:
         for name, tensor in weights.items():
             print(f"    {name} {list(tensor.shape)}")
@@ -99,7 +91,7 @@ def settings(config: Any) -> str:
     return ", ".join(f"{key}={value}" for key, value in vars(config).items())
 
 
-def row(title: str, text: str) -> None:
+def row(title: str, text: object) -> None:
     """Prints one line of a report."""
     print(f"  {title:<9} {text}")
 
@@ -111,6 +103,7 @@ def convert(args: argparse.Namespace) -> None:
     import torch
 
     from . import build, formats
+    from .errors import reading
     from .formats import core
     from .formats.clip import load_clip
 
@@ -120,16 +113,14 @@ def convert(args: argparse.Namespace) -> None:
         raise LGFAError(f"{target}: name the output .. .safetensors, the one format written.")
     if target.exists() and source.exists() and os.path.samefile(source, target):
         raise LGFAError("input and output are the same file: name another output.")
-    try:
+    with reading(source):
         if clip is not None:
             network, kind, before, name = load_clip(args.input), "clip", {}, f"open_clip {clip}"
         else:
             tree = formats.read(source)
             form = chosen(tree, args.part)
             network, kind, name = core.from_tree(tree, form), form.kind, form.name
-            before = tree["lgfa"].get("info") or {} if core.is_own(tree) else {}
-    except LGFAError as error:
-        raise core.naming(error, source) from error
+            before = core.info(tree)
 
     info = {**before, "source": source.name, "source_format": name}
     formats.save(target, network, info, torch.float16 if args.half else None)

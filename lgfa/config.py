@@ -4,29 +4,86 @@ Every field survives JSON (`asdict` out, `Config(**dict)` in): lists come back a
 """
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields
+from functools import cache
+from math import isfinite
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from .errors import LGFAError
 
 
 class _Frozen:
-    """Turns the lists that JSON gives back into tuples, so that equal settings compare equal."""
+    """Turns the lists that JSON gives back into tuples, so that equal settings compare equal, and
+    refuses values that are not of their field's type, NaN and Inf."""
 
     def __post_init__(self) -> None:
+        hints = _hints(type(self))
         for item in fields(self):                                     # type: ignore[arg-type]
             value = getattr(self, item.name)
             if isinstance(value, list):
                 object.__setattr__(self, item.name, tuple(value))
+                value = tuple(value)
+            if not _is(value, hints[item.name]):
+                shown = repr(value)
+                raise LGFAError(f"the setting {item.name} is {shown[:60]}: it must be "
+                                f"{_words(hints[item.name])}.")
         self._check()
 
     def _check(self) -> None:
         """Raises LGFAError for settings that no network can have."""
 
 
+def plain(config: Any) -> dict[str, Any]:
+    """Settings as plain data, for headers and hashes.
+
+    Fields marked as "later" are left out while they have their default, so that files and hashes
+    stay as they were before such a field came.
+    """
+    return {name: value for name, value in asdict(config).items() if not _is_unused(config, name)}
+
+
+def _is_unused(config: Any, name: str) -> bool:
+    return any(item.name == name and item.metadata.get("later")
+               and getattr(config, name) == item.default for item in fields(config))
+
+
+_WORDS = {int: "a whole number", float: "a finite number", str: "a text", bool: "true or false",
+          dict: "a table", type(None): "nothing"}
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    """The types of a class's fields; looked up once."""
+    return get_type_hints(cls)
+
+
+def _is(value: Any, hint: Any) -> bool:
+    """Whether a value has a field's type; whole numbers serve as numbers, truth values do not."""
+    origin = get_origin(hint) or hint
+    if origin in (Union, UnionType):
+        return any(_is(value, one) for one in get_args(hint))
+    if origin is tuple:
+        return isinstance(value, tuple) and all(_is(one, get_args(hint)[0]) for one in value)
+    if origin in (int, float):
+        number = isinstance(value, origin | int) and not isinstance(value, bool)
+        return number and (isinstance(value, int) or isfinite(value))
+    return isinstance(value, origin)
+
+
+def _words(hint: Any) -> str:
+    """A field's type in words."""
+    origin, parts = get_origin(hint) or hint, get_args(hint)
+    if origin in (Union, UnionType):
+        return " or ".join(map(_words, parts))
+    if origin is tuple:
+        return f"a list, each item {_words(parts[0])}"
+    return _WORDS.get(origin, str(origin))
+
+
 @dataclass(frozen=True)
 class GeneratorConfig(_Frozen):
-    """StyleGAN2, skip architecture (frames/stylegan2.py)."""
+    """StyleGAN2 (frames/stylegan2.py)."""
 
     resolution: int                         # side of the square image in pixels, 8 to 1024
     channels: tuple[int, ...]               # feature maps at 4, 8, 16, .. , resolution px
@@ -35,6 +92,11 @@ class GeneratorConfig(_Frozen):
     mapping_layers: int = 8                 # fully connected layers from z to w
     mapping_lr_multiplier: float = 0.01     # stored mapping weights are 1/this times the real ones
     conv_clamp: float | None = None         # clamp activations to +-this (float16); None = never
+    architecture: str = field(              # how levels become one picture: "skip", "resnet" or
+        default="skip", metadata={"later": True})   # "orig", as NVIDIA calls them
+
+    #: most fully connected layers that a mapping network may have; StyleGAN2's has 8
+    MOST_LAYERS = 64
 
     @property
     def num_layers(self) -> int:
@@ -43,13 +105,35 @@ class GeneratorConfig(_Frozen):
 
     def _check(self) -> None:
         sizes = [2**k for k in range(3, 11)]
-        if self.resolution not in sizes:
+        if not _is_whole(self.resolution) or self.resolution not in sizes:
             raise LGFAError(f"generator resolution {self.resolution} is not supported: "
                             f"use one of {', '.join(map(str, sizes))}.")
         levels = self.resolution.bit_length() - 2
-        if len(self.channels) != levels:
+        if not isinstance(self.channels, tuple) or len(self.channels) != levels:
+            count = len(self.channels) if isinstance(self.channels, tuple) else repr(self.channels)
             raise LGFAError(f"a {self.resolution} px generator needs {levels} channel numbers "
-                            f"(4, 8, .. {self.resolution} px), not {len(self.channels)}.")
+                            f"(4, 8, .. {self.resolution} px), not {count}.")
+        for name in ("channels", "z_dim", "w_dim", "mapping_layers"):
+            value = getattr(self, name)
+            if not all(_is_whole(n) and n >= 1 for n in _each(value)):
+                raise LGFAError(f"generator {name} must be whole numbers from 1, not {value!r}.")
+        if self.mapping_layers > self.MOST_LAYERS:
+            raise LGFAError(f"a generator with {self.mapping_layers} mapping layers is not "
+                            f"supported: StyleGAN2 has 8, and {self.MOST_LAYERS} is the limit.")
+        self._check_factors()
+        if self.architecture not in ("skip", "resnet", "orig"):
+            raise LGFAError(f"generator architecture {self.architecture!r} does not exist: "
+                            f"use skip, resnet or orig.")
+
+    def _check_factors(self) -> None:
+        for name, value in (("mapping_lr_multiplier", self.mapping_lr_multiplier),
+                            ("conv_clamp", self.conv_clamp)):
+            if name == "conv_clamp" and value is None:
+                continue
+            if (not isinstance(value, int | float) or isinstance(value, bool)
+                    or not 1e-6 <= value <= 1e6):
+                raise LGFAError(f"generator {name} must be a number from 0.000001 to a million, "
+                                f"not {value!r}.")
 
     @classmethod
     def rosinality(
@@ -74,6 +158,14 @@ class GeneratorConfig(_Frozen):
         """Channel table of NVIDIA's networks: min(channel_base / r, channel_max) at r px."""
         sizes = [2**k for k in range(2, resolution.bit_length())]
         return cls(resolution, tuple(min(channel_base // r, channel_max) for r in sizes), **others)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _each(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
 
 
 def _check_body(
@@ -191,8 +283,63 @@ class ClipConfig(_Frozen):
             value = getattr(self, name)
             listed = {k: list(v) if isinstance(v, tuple) else v for k, v in value.items()}
             object.__setattr__(self, name, listed)
-        if self.embed_dim < 1 or len(self.mean) != 3 or len(self.std) != 3:
-            raise LGFAError("a CLIP needs an embedding length and three numbers in mean and std.")
+        if self.embed_dim < 1 or len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise LGFAError("a CLIP needs an embedding length and three numbers in mean and std, "
+                            "those of std above 0.")
+
+    def check_stored(self) -> None:
+        """LGFAError unless these settings are ones that a file may bring: open_clip's own towers
+        by their sizes. Whatever names a model of another library, a tokenizer, a hub or a folder
+        could make reading a file go to the network, or run code that is not ours."""
+        for name, known in (("vision_cfg", VISION_SETTINGS), ("text_cfg", TEXT_SETTINGS),
+                            ("options", CLIP_OPTIONS)):
+            strange = [key for key in getattr(self, name) if key not in known]
+            if strange:
+                raise LGFAError(f"the CLIP's settings hold {name}.{str(strange[0])[:60]}, which a "
+                                f"file must not say: only CLIPs whose towers are open_clip's own, "
+                                f"described by their sizes, can be stored and read.")
+            for key, value in getattr(self, name).items():
+                _check_setting(f"{name}.{key}", value, known[key])
+
+
+# What a file may say of a CLIP, and the type of each; an allow-list (ClipConfig.check_stored).
+_TOWER_SETTINGS: dict[str, Any] = {
+    "width": int, "mlp_ratio": float, "ls_init_value": float | None, "final_ln_after_pool": bool,
+    "pool_type": str, "output_tokens": bool, "block_type": str | None, "qk_norm": bool,
+    "scaled_cosine_attn": bool, "scale_heads": bool, "scale_attn_inner": bool,
+    "scale_attn": bool, "scale_fc": bool, "act_kwargs": dict | None, "norm_kwargs": dict | None,
+}
+_INNER_SETTINGS = {"approximate": str, "eps": float}        # of act_kwargs and norm_kwargs
+VISION_SETTINGS = _TOWER_SETTINGS | {
+    "layers": int | tuple[int, ...], "head_width": int, "image_size": int | tuple[int, ...],
+    "patch_size": int | None, "patch_dropout": float, "attentional_pool": bool,
+    "attn_pooler_queries": int, "attn_pooler_heads": int, "no_ln_pre": bool,
+    "pos_embed_type": str,
+}
+TEXT_SETTINGS = _TOWER_SETTINGS | {
+    "layers": int, "heads": int, "context_length": int, "vocab_size": int, "embed_cls": bool,
+    "pad_id": int, "eos_id": int, "no_causal_mask": bool, "proj_bias": bool, "proj_type": str,
+}
+CLIP_OPTIONS: dict[str, Any] = {
+    "quick_gelu": bool, "custom_text": bool, "init_logit_scale": float,
+    "init_logit_bias": float | None, "nonscalar_logit_scale": bool,
+}
+_SIZES = ("width", "layers", "head_width", "image_size", "patch_size", "heads", "context_length",
+          "vocab_size", "attn_pooler_queries", "attn_pooler_heads")
+_DEEPEST = 100                              # blocks of a tower or stage; the deepest known has 64
+
+
+def _check_setting(name: str, value: Any, hint: Any) -> None:
+    """LGFAError unless a stored setting has its type, and a size is one."""
+    value = tuple(value) if isinstance(value, list) else value
+    key = name.rpartition(".")[2]
+    numbers = [one for one in (value if isinstance(value, tuple) else (value,)) if one is not None]
+    if not _is(value, hint) or key in _SIZES and not all(one >= 1 for one in numbers) \
+            or key == "layers" and max(numbers, default=1) > _DEEPEST \
+            or isinstance(value, dict) and not all(
+                _is(one, _INNER_SETTINGS.get(inner, ())) for inner, one in value.items()):
+        raise LGFAError(f"the CLIP's setting {name} is {repr(value)[:60]}, which no CLIP has: the "
+                        f"file is damaged or was made to do harm.")
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,8 @@ def reading(
         if not file or str(file) in str(error):
             raise
         raise LGFAError(f"{file}: {error}") from error
+    except ImportError:                     # no file's fault: nothing is imported by its word
+        raise
     except Exception as error:              # a decoder raises whatever broken data lead it to
         name, of = str(file) or "the file", f": {part}" if part else ""
         if is_out_of_memory(error):

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..config import ClipConfig
-from ..errors import LGFAError
+from ..errors import LGFAError, reason
 from ..packages import package
 
 
@@ -169,18 +169,22 @@ def from_open_clip(
 # ---- building
 
 def _build(config: ClipConfig) -> nn.Module:
-    """open_clip's network for a configuration, with random weights; never downloads any."""
+    """open_clip's network for a configuration, with random weights; never goes to the network."""
     open_clip = package("open_clip")
 
     options = dict(config.options)
     vision, text = dict(config.vision_cfg), dict(config.text_cfg)
-    custom = options.pop("custom_text", False) or "hf_model_name" in text
+    custom = options.pop("custom_text", False)
 
-    # Both towers can fetch weights of their own; ours come from our file or from nowhere.
+    # Both towers can be models of other libraries, which fetch descriptions, weights and code of
+    # their own. timm builds by a plain name what it has itself; transformers always asks its hub.
     if "timm_model_name" in vision:
         vision["timm_model_pretrained"] = False
-    if "hf_model_name" in text:
-        text["hf_model_pretrained"] = False
+    for name in (vision.get("timm_model_name"), text.get("hf_model_name")):
+        if name is not None and ("hf_model_name" in text or set(str(name)) & set(":/\\")):
+            raise LGFAError(f"this CLIP has the model {name!r} of another library as a tower, "
+                            f"which would be fetched and run: only towers that open_clip and timm "
+                            f"bring themselves can be used.")
 
     kind = open_clip.CLIP
     if custom:
@@ -188,9 +192,7 @@ def _build(config: ClipConfig) -> nn.Module:
     try:
         return kind(embed_dim=config.embed_dim, vision_cfg=vision, text_cfg=text, **options)
     except (TypeError, ValueError, RuntimeError, AssertionError, ImportError, OSError) as error:
-        lines = str(error).strip().splitlines()
-        reason = lines[0].rstrip(".") if lines else type(error).__name__
-        raise LGFAError(f"open_clip cannot build this CLIP: {reason}.") from error
+        raise LGFAError(f"open_clip cannot build this CLIP: {reason(error)}.") from error
 
 
 @lru_cache(maxsize=4)

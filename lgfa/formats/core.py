@@ -2,8 +2,8 @@
 
 `read` gives a file's tree (plain data and tensors, nothing in it is ever executed), `recognise`
 finds its format by content, the format's `convert` renames its weights, and `copy_strict`
-compares every key and shape before it copies. The formats of a stage are in the module beside
-this one that bears its name.
+compares every key, shape and number before it copies. The formats of a stage are in the module
+beside this one that bears its name.
 """
 from __future__ import annotations
 
@@ -17,12 +17,18 @@ from typing import Any
 import torch
 
 from .. import build
-from ..errors import LGFAError
+from ..errors import LGFAError, reading
 from . import safetensors_io
 
+# A network may be so many times larger than the numbers of its file, plus some bytes: weights
+# that are one block of numbers under many names would make it as large as they like.
+GROWTH, SLACK = 4, 64 * 2**20
+
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)     # of weights in files
+
 # The modules that export FORMATS.
-STAGES = ("generator", "encoder", "clip", "motion", "mocogan", "styleclip", "perceptual",
-          "inception_resnet", "foreign")
+STAGES = ("rosinality", "nvidia", "encoder", "clip", "motion", "mocogan", "styleclip",
+          "perceptual", "inception_resnet", "foreign")
 
 
 @dataclass(frozen=True)
@@ -49,33 +55,32 @@ def read(path: str | os.PathLike[str]) -> Any:
     """
     from .. import unpickle  # late: most users only ever read safetensors
     path = check_file(path)
-    with open(path, "rb") as file:
-        head = file.read(16)
-    if safetensors_io.is_safetensors(head):
-        return safetensors_io.read(path)
-    tree = unpickle.read(path)
-    for form in all_formats():
-        if form.beside is not None and _matches(form, tree):
-            return form.beside(tree, path)
-    return tree
+    with reading(path):
+        with open(path, "rb") as file:
+            head = file.read(16)
+        safe = safetensors_io.is_safetensors(head)
+        tree = safetensors_io.read(path) if safe else unpickle.read(path)
+        for form in all_formats():
+            if form.beside is not None and _matches(form, tree):
+                with reading(part="the files beside it"):
+                    return form.beside(tree, path)
+        return tree
 
 
 def check_file(path: str | os.PathLike[str]) -> Path:
     """The path of a file that can be read and is not empty; LGFAError otherwise."""
     path = Path(path)
-    try:
+    with reading(path):
         if path.is_dir():
             raise LGFAError(f"{path} is a folder; give a file in it.")
         if not path.exists():
             raise LGFAError(f"there is no file {path}.")
+        if not path.is_file():              # opening a pipe would wait for a writer
+            raise LGFAError(f"{path} is no plain file; give a file.")
         if path.stat().st_size == 0:
             raise LGFAError(f"{path} is empty; download or save it again.")
         with open(path, "rb"):
             return path
-    except (OSError, ValueError) as error:
-        if isinstance(error, LGFAError):
-            raise
-        raise LGFAError(f"{path} cannot be read: {getattr(error, 'strerror', error)}.") from error
 
 
 def own_formats() -> list[Format]:
@@ -93,6 +98,12 @@ def own_formats() -> list[Format]:
 def is_own(tree: Any) -> bool:
     """Whether a tree came from one of our own files."""
     return isinstance(tree, Mapping) and set(tree) == {"lgfa", "state_dict"}
+
+
+def info(tree: Any) -> dict[str, Any]:
+    """What one of our own files says beside its settings; empty for others and strange ones."""
+    found = tree["lgfa"].get("info") if is_own(tree) else None
+    return found if isinstance(found, dict) else {}
 
 
 def all_formats() -> list[Format]:
@@ -153,35 +164,52 @@ def load(
     Raises LGFAError that names the file and says what is wrong with it.
     """
     file = build.resolve(path, kind if kind is None or isinstance(kind, str) else kind[0])
-    try:
+    with reading(file):
         tree = read(file)
         network = from_tree(tree, recognise(tree, kind))
-    except LGFAError as error:
-        raise naming(error, file) from error
     return network.to(device=device, dtype=dtype).eval()
 
 
 def from_tree(tree: Any, form: Format) -> torch.nn.Module:
     """The network in a tree of the given format, float32 on the CPU."""
+    config, state_dict = examine(tree, form)
+    network = build.network(form.kind, config)
+    _copy(network, state_dict)
+    return network
+
+
+def examine(tree: Any, form: Format) -> tuple[Any, dict[str, torch.Tensor]]:
+    """Settings and weights of a tree, compared with the network that they describe in every name,
+    shape and number; no memory is taken for the network."""
     config, state_dict = convert(tree, form)
     shapes = {name: tuple(tensor.shape) for name, tensor in state_dict.items()}
-    network = build.network(form.kind, config, shapes)
-    return copy_strict(network, state_dict, what(form.kind))
+    with reading(part=f"the settings of its {what(form.kind)}"):
+        sketch = build.check(form.kind, config, shapes)
+    check_numbers(sketch, state_dict, what(form.kind))
+    return config, state_dict
 
 
 def convert(tree: Any, form: Format) -> tuple[Any, dict[str, torch.Tensor]]:
     """Settings and renamed weights of a tree; LGFAError when the format is one that we refuse."""
     if form.refuse is not None or form.convert is None:
         raise LGFAError(form.refuse or f"{form.name} cannot be read.")
-    try:
+    with reading(part=f"it looks like {article(form.name)}"):
         config, state_dict = form.convert(tree)
-    except (KeyError, IndexError, TypeError, AttributeError) as error:
-        raise LGFAError(f"the file looks like {article(form.name)}, but is not whole: "
-                        f"{type(error).__name__} {error}.") from error
-    broken = [k for k, v in state_dict.items() if not isinstance(v, torch.Tensor)]
+        broken = [str(k) for k, v in state_dict.items() if not isinstance(v, torch.Tensor)]
     if broken:
         raise LGFAError(f"the file holds no tensors under {build.listed(broken)}.")
+    check_growth(state_dict)
     return config, state_dict
+
+
+def check_growth(state_dict: Mapping[str, torch.Tensor]) -> None:
+    """LGFAError for weights that would take far more memory than the numbers behind them."""
+    behind = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes()
+              for t in state_dict.values()}
+    needed = 4 * sum(t.numel() for t in state_dict.values())
+    if needed > GROWTH * sum(behind.values()) + SLACK:
+        raise LGFAError(f"the file uses the same numbers for so many weights that they would take "
+                        f"{needed:,} bytes: it is damaged or was made to do harm.")
 
 
 def copy_strict(
@@ -191,23 +219,43 @@ def copy_strict(
 ) -> torch.nn.Module:
     """Copies weights into a network after comparing every key and shape, and returns it.
 
-    Raises LGFAError that lists what is missing, left over or unequal, and refuses NaN and Inf;
-    the network is unchanged then.
+    Raises LGFAError that lists what is missing, left over or unequal, and refuses what are no
+    weights (check_numbers); the network is unchanged then.
     """
     own = network.state_dict()
     build.compare({k: tuple(v.shape) for k, v in own.items()},
                   {k: tuple(v.shape) for k, v in state_dict.items()}, what)
-    check_finite(state_dict, what)
-    with torch.no_grad():
-        for name, tensor in own.items():
-            tensor.copy_(state_dict[name])
+    check_numbers(own, state_dict, what)
+    _copy(network, state_dict)
     return network
 
 
-def check_finite(state_dict: Mapping[str, torch.Tensor], what: str) -> None:
-    """LGFAError that names the weights which hold NaN or Inf, when any do."""
-    broken = [name for name, tensor in state_dict.items()
-              if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())]
+@torch.no_grad()
+def _copy(network: torch.nn.Module, state_dict: Mapping[str, torch.Tensor]) -> None:
+    """Copies weights that are known to fit."""
+    for name, tensor in network.state_dict().items():
+        tensor.copy_(state_dict[name])
+
+
+def check_numbers(
+    wanted: Mapping[str, torch.Tensor],     # of the network; only the dtypes are looked at
+    given: Mapping[str, torch.Tensor],      # of the file, under the same names
+    what: str,                              # the network in words, for the error
+) -> None:
+    """LGFAError that names the weights which are no numbers, in the network's own precision: NaN
+    and Inf, also those that double precision holds and single does not, whole and complex ones."""
+    strange, broken = [], []
+    for name, own in wanted.items():
+        value = given[name]
+        if own.is_floating_point() and value.dtype not in FLOATS \
+                or not own.is_floating_point() and (value.is_floating_point()
+                                                    or value.is_complex()):
+            strange.append(f"{name} {str(value.dtype).removeprefix('torch.')}")
+        elif own.is_floating_point() and not bool(torch.isfinite(value.to(own.dtype)).all()):
+            broken.append(name)
+    if strange:
+        raise LGFAError(f"the {what} holds weights of a type that weights do not have "
+                        f"({build.listed(strange, 3)}): save it with float32 or float16 weights.")
     if broken:
         raise LGFAError(f"the {what} holds NaN or infinite weights ({build.listed(broken, 3)}); "
                         f"the file is damaged or its training diverged.")
@@ -223,12 +271,6 @@ def save(
     kind = build.kind_of(network)
     header = {"version": 1, "kind": kind, **build.settings(network), "info": info or {}}
     safetensors_io.write(path, network.state_dict(), header, dtype)
-
-
-def naming(error: LGFAError, file: str | os.PathLike[str]) -> LGFAError:
-    """The same sentence with the file's name in front, unless it has it."""
-    text = str(error)
-    return error if str(file) in text else LGFAError(f"{file}: {text}")
 
 
 def what(kind: str | None) -> str:
@@ -257,6 +299,7 @@ def summary(tree: Any, most: int = 5) -> str:
 def _matches(form: Format, tree: Any) -> bool:
     """Whether a format claims a tree; a matcher that stumbles over strange data does not."""
     try:
-        return bool(form.matches(tree))
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError):
+        with reading():
+            return bool(form.matches(tree))
+    except LGFAError:
         return False
