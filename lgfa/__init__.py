@@ -4,6 +4,13 @@ Everything here is loaded on first use: `import lgfa` alone costs nothing and ne
 """
 from __future__ import annotations
 
+import sys
+
+if sys.argv[:1] == ["-m"]:      # `python -m lgfa` begins: signals are looked after from here on
+    from . import signals
+
+    signals.install()
+
 import importlib
 from typing import TYPE_CHECKING, Any
 

@@ -1,7 +1,18 @@
-"""python -m lgfa"""
-import sys
+"""python -m lgfa, and the command lgfa"""
+from . import signals
 
-from .cli import main
+
+def main() -> None:
+    """Runs the command line; ends the process."""
+    signals.run(_command)
+
+
+def _command() -> int:
+    """Imported here: signals are looked after by now."""
+    from .cli import main as command
+
+    return command()
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

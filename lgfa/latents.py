@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from .errors import LGFAError
-from .files import atomic_path
 
 KEY = "lgfa_clip"                           # of the metadata
 
@@ -22,15 +21,14 @@ def save_latents(
     **info: Any,                            # fps, texts, seed, .. : whatever JSON can hold
 ) -> Path:
     """Writes a trajectory, atomically; refuses another suffix and numbers that are none."""
-    from safetensors.torch import save_file
+    from .formats.safetensors_io import write_tensors
 
     path = check_latents_target(path)
     if latents.ndim != 3:
         raise LGFAError(f"latents to save must be [T, L, w_dim], not {list(latents.shape)}.")
     if not bool(torch.isfinite(latents).all()):
         raise LGFAError(f"the latents for {path} hold NaN or infinite numbers: not written.")
-    with atomic_path(path) as tmp:
-        save_file({"latents": latents.detach().cpu().contiguous()}, str(tmp),
+    write_tensors(path, {"latents": latents},
                   {**(metadata or {}), KEY: json.dumps(info, ensure_ascii=True)})
     return path
 

@@ -24,6 +24,12 @@ SIZES = {                       # bytes of one element
     "BF16": 2, "I32": 4, "U32": 4, "F32": 4, "I64": 8, "U64": 8, "F64": 8, "C64": 8,
 }
 
+KINDS = {                       # how the format calls what we write
+    torch.bool: "BOOL", torch.uint8: "U8", torch.int8: "I8", torch.int16: "I16",
+    torch.int32: "I32", torch.int64: "I64", torch.float16: "F16", torch.bfloat16: "BF16",
+    torch.float32: "F32", torch.float64: "F64",
+}
+
 
 def is_safetensors(head: bytes) -> bool:
     """Whether a file's first 16 bytes are those of a safetensors file: a length, then JSON."""
@@ -113,7 +119,6 @@ def write(
     dtype: torch.dtype | None = None,       # store floating point as this; None = as they are
 ) -> None:
     """Writes tensors and description; refuses NaN and Inf, which nothing could use."""
-    from safetensors.torch import save_file
     if Path(path).suffix != ".safetensors":
         raise LGFAError(f"{path}: name the output .. .safetensors, the one format written.")
     tensors = {}
@@ -128,5 +133,32 @@ def write(
         text = json.dumps(header, ensure_ascii=True, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise LGFAError(f"cannot write {path}: its description is not JSON ({error}).") from error
-    with atomic_path(path) as tmp:
-        save_file(tensors, str(tmp), {"lgfa": text})
+    write_tensors(path, tensors, {"lgfa": text})
+
+
+def write_tensors(
+    path: str | os.PathLike[str],
+    tensors: Mapping[str, torch.Tensor],
+    metadata: Mapping[str, str],            # entries of the file's header
+    tidy: bool = True,                      # as for atomic_path
+) -> None:
+    """Writes a safetensors file, whole or not at all. By hand, since the library hides a full
+    disk behind an error of its own and holds everything in memory once more."""
+    # Wide numbers first, so that each tensor is aligned.
+    order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    end = 0
+    for name in order:
+        one, kind = tensors[name], KINDS.get(tensors[name].dtype)
+        if kind is None:
+            raise LGFAError(f"cannot write {path}: {name} is of {one.dtype}, which the format "
+                            f"lacks.")
+        begin, end = end, end + one.numel() * one.element_size()
+        header[name] = {"dtype": kind, "shape": list(one.shape), "data_offsets": [begin, end]}
+    text = json.dumps(header, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+    text += b" " * (-len(text) % 8)
+    with atomic_path(path, tidy) as tmp, open(tmp, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name in order:
+            numbers = tensors[name].detach().cpu().contiguous().reshape(-1)
+            file.write(numbers.view(torch.uint8).numpy())
