@@ -194,6 +194,8 @@ def is_text_half(tree: Any) -> bool:
 def convert_openai(tree: Any) -> tuple[ClipConfig, dict[str, torch.Tensor]]:
     """Settings (from the shapes) and weights of an OpenAI CLIP."""
     weights = clip_weights(tree)
+    if weights is None:
+        raise LGFAError(f"this is no CLIP by OpenAI's names: it holds {core.summary(tree)}.")
     config = architecture(weights, quick_gelu=True)
     return config, {f"model.{key}": value for key, value in _trained(weights).items()}
 

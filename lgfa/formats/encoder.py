@@ -12,8 +12,9 @@ import torch
 
 from ..config import EncoderConfig, IdentityConfig
 from ..errors import LGFAError
-from . import generator
-from .core import Format
+from . import rosinality
+from .core import Format, is_own
+from .names import bare, below, count_of, lacking, options, shape_of, shown, side_of
 
 UNITS = (3, 4, 14, 3)                       # blocks of each stage of the 50-layer body
 
@@ -101,11 +102,7 @@ def _renamed(
     what: str,                              # the network in words
 ) -> dict[str, torch.Tensor]:
     """The weights under our names; unknown keys keep theirs, so that they are reported."""
-    missing = [key for key in table if key not in state and not key.endswith(COUNTER)]
-    if missing:
-        more = f" and {len(missing) - 6} more" if len(missing) > 6 else ""
-        raise LGFAError(f"the {what} of this file lacks {', '.join(missing[:6])}{more}: "
-                        "it is not whole, or of another architecture.")
+    lacking((key for key in table if not key.endswith(COUNTER)), state, what)
     out = {table.get(key, f"(original) {key}"): value for key, value in state.items()}
     for key, name in table.items():
         if key not in state:
@@ -128,18 +125,23 @@ def has_decoder(tree: Any) -> bool:
 
 def convert_e4e(tree: Any) -> tuple[EncoderConfig, dict[str, torch.Tensor]]:
     """Settings and weights of the encoder; the average latent is added to them."""
-    state = _below(_state(tree), "encoder.")
-    opts = _options(tree)
-    if opts.get("encoder_type", "Encoder4Editing") != "Encoder4Editing":
-        raise LGFAError(f"the checkpoint holds the encoder {opts['encoder_type']!r}; only "
-                        "e4e's Encoder4Editing is known.")
-    layers = 1 + max(int(key.split(".")[1]) for key in state if key.startswith("styles."))
+    state = below(_state(tree), "encoder.")
+    opts = options(tree)
+    kind = opts.get("encoder_type", "Encoder4Editing")
+    if kind != "Encoder4Editing":
+        raise LGFAError(f"the checkpoint holds the encoder {shown(kind)}; only e4e's "
+                        "Encoder4Editing is known.")
+    layers = count_of(state, "styles.")
     average = tree.get("latent_avg")
+    starts = opts.get("start_from_latent_avg", average is not None)
+    if not isinstance(starts, bool | int):
+        raise LGFAError(f"the checkpoint's option start_from_latent_avg is {shown(starts)}, and "
+                        "it should be True or False.")
     config = EncoderConfig(
         num_layers=layers,
-        resolution=2 ** (layers // 2 + 1),
-        w_dim=state["styles.0.linear.weight"].shape[0],
-        start_from_latent_avg=bool(opts.get("start_from_latent_avg", average is not None)),
+        resolution=side_of(layers, "the e4e encoder"),
+        w_dim=shape_of(state, "styles.0.linear.weight", 2)[0],
+        start_from_latent_avg=bool(starts),
     )
     if config.start_from_latent_avg and average is None:
         raise LGFAError("the e4e checkpoint lacks the latent_avg that its codes start from.")
@@ -151,50 +153,50 @@ def convert_e4e(tree: Any) -> tuple[EncoderConfig, dict[str, torch.Tensor]]:
 def convert_decoder(tree: Any) -> tuple[Any, dict[str, torch.Tensor]]:
     """The generator that an e4e file carries along, through the rosinality table."""
     # Its average latent is StyleGAN2's one, repeated for every layer.
-    decoder = {"g_ema": _below(_state(tree), "decoder."), "latent_avg": tree.get("latent_avg")}
-    return generator.convert_rosinality(decoder)
+    decoder = {"g_ema": below(_state(tree), "decoder."), "latent_avg": tree.get("latent_avg")}
+    return rosinality.convert_rosinality(decoder)
 
 
-def _average(average: torch.Tensor | None, config: EncoderConfig) -> torch.Tensor:
+def _average(average: Any, config: EncoderConfig) -> torch.Tensor:
     """[L, w_dim] from what files hold: nothing, [w_dim], [L, w_dim] or [1, L, w_dim]."""
+    rows, width = config.num_layers, config.w_dim
     if average is None:
-        return torch.zeros(config.num_layers, config.w_dim)
-    rows = average.reshape(-1, average.shape[-1])
-    return rows.expand(config.num_layers, -1).clone() if len(rows) == 1 else rows
+        return torch.zeros(rows, width)
+    shape = list(average.shape) if isinstance(average, torch.Tensor) else shown(average)
+    if shape in ([width], [1, width], [1, 1, width]):
+        return average.reshape(1, width).repeat(rows, 1)
+    if shape in ([rows, width], [1, rows, width]):
+        return average.reshape(rows, width)
+    raise LGFAError(f"the e4e checkpoint's latent_avg is {shape}, and its encoder makes "
+                    f"{[rows, width]}.")
 
 
-def _options(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """The training options, which some forks store as a namespace."""
-    opts = tree.get("opts") or {}
-    return dict(opts) if isinstance(opts, Mapping) else dict(vars(opts))
-
-
-def _state(tree: Any) -> Mapping[str, torch.Tensor] | None:
-    state = tree.get("state_dict") if isinstance(tree, Mapping) else None
-    return state if isinstance(state, Mapping) and "lgfa" not in tree else None
-
-
-def _below(state: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    return {k[len(prefix):]: v for k, v in state.items() if k.startswith(prefix)}
+def _state(tree: Any) -> Mapping[str, Any] | None:
+    """The table of weights, which e4e keeps beside its options."""
+    if not isinstance(tree, Mapping) or not isinstance(tree.get("state_dict"), Mapping) \
+            or is_own(tree):
+        return None
+    return bare({"state_dict": tree["state_dict"]}, ("module.",))
 
 
 # ---- IR-SE50
 
 def is_identity(tree: Any) -> bool:
-    """A bare state dict with the stem, a gate and the output layer of IR-SE."""
-    return isinstance(tree, Mapping) and {
+    """A state dict with the stem, a gate and the output layer of IR-SE."""
+    return {
         "input_layer.0.weight", "body.0.res_layer.5.fc1.weight", "output_layer.3.weight",
-    } <= set(tree)
+    } <= set(bare(tree) or ())
 
 
 def convert_identity(tree: Any) -> tuple[IdentityConfig, dict[str, torch.Tensor]]:
     """Settings and weights of a face recognition network."""
-    blocks = 1 + max(int(key.split(".")[1]) for key in tree if key.startswith("body."))
+    state = bare(tree)
+    blocks = count_of(state, "body.")
     if blocks != sum(UNITS):
         raise LGFAError(f"the IR-SE network of this file has {blocks} blocks; only the 50-layer "
                         f"one ({sum(UNITS)} blocks) is known.")
-    config = IdentityConfig(embed_dim=tree["output_layer.3.weight"].shape[0], units=UNITS)
-    return config, _renamed(tree, identity_table(config), "IR-SE network")
+    config = IdentityConfig(embed_dim=shape_of(state, "output_layer.3.weight", 2)[0], units=UNITS)
+    return config, _renamed(state, identity_table(config), "IR-SE network")
 
 
 FORMATS = [

@@ -4,15 +4,14 @@ A bare state dict; its classifier (`logits`) over the people of the training set
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 
 from ..config import InceptionResNetConfig
 from ..embed.inception_resnet import BLOCKS, REDUCTIONS, REPEATS
-from ..errors import LGFAError
 from .core import Format
+from .names import bare, lacking, shape_of
 
 STEM = ("1a", "2a", "2b", "3b", "4a", "4b")
 STAGES = {"35": "repeat_1", "17": "repeat_2", "8": "repeat_3"}
@@ -57,26 +56,22 @@ def _block(kind: str, old: str, new: str) -> dict[str, str]:
 
 
 def is_inception_resnet(tree: Any) -> bool:
-    """A bare state dict with the stem, a repeated block and the embedding layer."""
-    return isinstance(tree, Mapping) and {
+    """A state dict with the stem, a repeated block and the embedding layer."""
+    return {
         "conv2d_1a.conv.weight", "repeat_1.0.branch0.conv.weight", "last_linear.weight",
-    } <= set(tree)
+    } <= set(bare(tree) or ())
 
 
-def convert(tree: Mapping[str, torch.Tensor]) -> tuple[InceptionResNetConfig, dict[str, Any]]:
+def convert(tree: Any) -> tuple[InceptionResNetConfig, dict[str, Any]]:
     """Settings and renamed weights; older files lack the counters that nothing reads."""
-    names = table()
-    missing = [key for key in names if key not in tree and not key.endswith(NORM[-1])]
-    if missing:
-        more = f" and {len(missing) - 6} more" if len(missing) > 6 else ""
-        raise LGFAError(f"the InceptionResNet of this file lacks {', '.join(missing[:6])}{more}: "
-                        "it is not whole, or of another architecture.")
-    weights = {names.get(key, f"(original) {key}"): value for key, value in tree.items()
+    names, state = table(), bare(tree)
+    lacking((key for key in names if not key.endswith(NORM[-1])), state, "InceptionResNet")
+    weights = {names.get(key, f"(original) {key}"): value for key, value in state.items()
                if key not in CLASSIFIER}
     for key, name in names.items():
-        if key not in tree:
+        if key not in state:
             weights[name] = torch.zeros((), dtype=torch.int64)
-    return InceptionResNetConfig(embed_dim=tree["last_linear.weight"].shape[0]), weights
+    return InceptionResNetConfig(embed_dim=shape_of(state, "last_linear.weight", 2)[0]), weights
 
 
 FORMATS = [Format("facenet-pytorch checkpoint", "inception_resnet", is_inception_resnet, convert)]

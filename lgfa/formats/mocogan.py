@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from ..config import MocoganConfig
 from ..errors import LGFAError
+from . import npy
 from .core import Format
+from .names import bare, is_tensor, shape_of
 
 AXES, DEVIATIONS = "pca_comp.npy", "pca_stdev.npy"
 PCA = "lgfa_pca"                        # where `with_axes` puts what the two files hold
@@ -29,24 +30,26 @@ SAME = {"b": "coefficients.bias"}
 
 
 def _weights(tree: Any) -> dict[str, Any]:
-    """The state dict without the "module." of parallel training."""
-    return {str(k).removeprefix("module."): v for k, v in tree.items() if k != PCA}
+    """The state dict without the "module." of parallel training; empty for anything else."""
+    plain = {k: v for k, v in tree.items() if k != PCA} if isinstance(tree, Mapping) else None
+    return bare(plain) or {}
 
 
 def is_motion(tree: Any) -> bool:
     """The motion generator's own names; the two LSTM cells tell it from everything else."""
-    return isinstance(tree, Mapping) and {
-        "w", "b", "enc_cell.weight_ih", "cell.weight_ih", "fc1.weight"} <= set(_weights(tree))
+    weights = _weights(tree)
+    return all(is_tensor(weights, key, 2) for key in (
+        "w", "enc_cell.weight_ih", "cell.weight_ih", "fc1.weight")) and "b" in weights
 
 
 def is_video_critic(tree: Any) -> bool:
     """modelD_3d_epoch_N.pth"""
-    return isinstance(tree, Mapping) and any("netD.scale0_layer0." in str(k) for k in tree)
+    return any(key.startswith("netD.scale0_layer0.") for key in _weights(tree))
 
 
 def is_image_critic(tree: Any) -> bool:
     """modelD_img_epoch_N.pth"""
-    return isinstance(tree, Mapping) and {"q_real", "q_fake", "q_ptr"} <= set(_weights(tree))
+    return {"q_real", "q_fake", "q_ptr"} <= set(_weights(tree))
 
 
 def with_axes(tree: Any, file: Path) -> Any:
@@ -54,14 +57,8 @@ def with_axes(tree: Any, file: Path) -> Any:
     paths = [file.parent / name for name in (AXES, DEVIATIONS)]
     if PCA in tree or not all(path.is_file() for path in paths):
         return tree
-    return {**tree, PCA: [_array(path) for path in paths]}
-
-
-def _array(path: Path) -> torch.Tensor:
-    try:
-        return torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float32))
-    except (OSError, ValueError, TypeError) as error:
-        raise LGFAError(f"{path} holds no plain array of numbers: download it again.") from error
+    return {**_weights(tree), PCA: [npy.read(path, ndim) for path, ndim in zip(paths, (2, 1),
+                                                                               strict=True)]}
 
 
 def convert_motion(tree: Any) -> tuple[MocoganConfig, dict[str, torch.Tensor]]:
@@ -70,8 +67,8 @@ def convert_motion(tree: Any) -> tuple[MocoganConfig, dict[str, torch.Tensor]]:
     if PCA not in tree:
         raise LGFAError(f"this MoCoGAN-HD motion generator walks along principal axes that are in "
                         f"files of their own: put its {AXES} and {DEVIATIONS} beside it.")
-    hidden, count = weights["w"].shape
-    width = weights["cell.weight_ih"].shape[1]
+    hidden, count = shape_of(weights, "w", 2)
+    width = shape_of(weights, "cell.weight_ih", 2)[1]
     axes, deviations = _checked(tree[PCA], count, width)
     out = {"components": axes[:count], "deviations": deviations[:count]}
     for name, tensor in weights.items():

@@ -7,16 +7,16 @@ with OpenAI's names and is optional; so is "v_mapper", which a training on sampl
 """
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 
-from ..config import ClipConfig, MotionConfig
+from ..config import MotionConfig
 from ..errors import LGFAError
+from . import clip
 from .core import Format
+from .names import bare, below, count_of, shape_of, side_of
 
 W_DIM = 512                             # of every generator that the authors used
 
@@ -29,7 +29,7 @@ MAPPERS = {                             # their layer 0 is the pixel norm, which
     "mapper.v_mapper": "v_mapper",
     "mapper.t_mapper": "t_mapper",
 }
-CLIP_ATTRIBUTES = ("input_resolution", "context_length", "vocab_size")    # in OpenAI's archives
+MAPPER = "mapper.t_mapper."
 
 
 def motion_table(depth: int, visual_mapper: bool) -> dict[str, str]:
@@ -42,52 +42,31 @@ def motion_table(depth: int, visual_mapper: bool) -> dict[str, str]:
             for theirs, ours in modules.items() for part in ("weight", "bias")}
 
 
-def openai_clip_config(weights: Mapping[str, torch.Tensor]) -> ClipConfig:
-    """The architecture of an OpenAI CLIP, read off the shapes of its weights."""
-    def count(pattern: str) -> int:
-        return len({m[0] for m in (re.match(pattern, name) for name in weights) if m})
-
-    context, width = weights["positional_embedding"].shape
-    text = {"context_length": context, "vocab_size": weights["token_embedding.weight"].shape[0],
-            "width": width, "heads": width // 64, "layers": count(r"transformer\.resblocks\.\d+\.")}
-
-    if "visual.proj" in weights:
-        width, _, _, patch = weights["visual.conv1.weight"].shape
-        grid = math.isqrt(weights["visual.positional_embedding"].shape[0] - 1)
-        vision: dict[str, Any] = {"image_size": grid * patch, "patch_size": patch, "width": width,
-                                  "layers": count(r"visual\.transformer\.resblocks\.\d+\.")}
-    else:
-        grid = math.isqrt(weights["visual.attnpool.positional_embedding"].shape[0] - 1)
-        vision = {"image_size": grid * 32, "patch_size": None,
-                  "width": weights["visual.layer1.0.conv1.weight"].shape[0],
-                  "layers": [count(rf"visual\.layer{k}\.\d+\.") for k in (1, 2, 3, 4)]}
-    embed_dim = weights["text_projection"].shape[1]
-    return ClipConfig(embed_dim, vision, text, options={"quick_gelu": True})
-
-
-def _weights(tree: Any) -> dict[str, torch.Tensor]:
-    """The state dict without the "module." of parallel training."""
-    return {name.removeprefix("module."): tensor for name, tensor in tree["state_dict"].items()}
+def _weights(tree: Any) -> dict[str, Any]:
+    """The state dict without the "module." of parallel training; empty for anything else."""
+    return (bare(tree, ("module.",)) or {}) if isinstance(tree, Mapping) and "state_dict" in tree \
+        else {}
 
 
 def _matches(tree: Any) -> bool:
-    return {"rnn.fc1.weight", "mapper.t_mapper.1.weight"} <= set(_weights(tree))
+    return {"rnn.fc1.weight", f"{MAPPER}1.weight"} <= set(_weights(tree))
 
 
-def _config(weights: Mapping[str, torch.Tensor]) -> MotionConfig:
+def _config(weights: Mapping[str, Any]) -> MotionConfig:
     """The sizes, read off the shapes of the weights."""
-    hidden, embed_dim = weights["rnn.fc1.weight"].shape
-    depth = sum(bool(re.fullmatch(r"mapper\.t_mapper\.\d+\.weight", name)) for name in weights)
-    outputs = weights[f"mapper.t_mapper.{depth}.weight"].shape[0]
+    hidden, embed_dim = shape_of(weights, "rnn.fc1.weight", 2)
+    depth = count_of(weights, MAPPER, first=1)
+    outputs = shape_of(weights, f"{MAPPER}{depth}.weight", 2)[0]
     layers, rest = divmod(outputs, W_DIM)
-    if rest or layers < 4 or layers % 2:
+    if rest:
         raise LGFAError(f"the motion mapper gives {outputs} numbers, which are no style codes of "
                         f"{W_DIM} for a generator; only the authors' layout is known.")
+    inner = shape_of(weights, f"{MAPPER}1.weight", 2)[0]
     seen = "mapper.v_mapper.1.weight" in weights
     return MotionConfig.authors(
         embed_dim=embed_dim, num_layers=layers, w_dim=W_DIM, hidden=hidden, mapper_depth=depth,
-        mapper_hidden=weights["mapper.t_mapper.1.weight"].shape[0] if depth > 1 else 1024,
-        visual=seen, visual_mapper=seen, resolution=2 ** (layers // 2 + 1),
+        mapper_hidden=inner if depth > 1 else 1024, visual=seen, visual_mapper=seen,
+        resolution=side_of(layers, "the motion mapper"),
     )
 
 
@@ -97,16 +76,15 @@ def _convert(tree: Any) -> tuple[Any, dict[str, torch.Tensor]]:
     table = motion_table(config.mapper_depth, config.visual_mapper)
 
     # What no rule knows keeps its name, so that the strict comparison lists it as left over.
-    clip = {name.removeprefix("encoder."): tensor for name, tensor in weights.items()
-            if name.startswith("encoder.")}
+    encoder = below(weights, "encoder.")
     out = {table.get(name, name): tensor for name, tensor in weights.items()
            if not name.startswith("encoder.")}
     out["latent_scale"] = torch.eye(config.w_dim)       # their mappers speak in W units already
-    if not clip:
+    if not encoder:
         return config, out
-    out |= {f"encoder.model.{name}": tensor for name, tensor in clip.items()
-            if name not in CLIP_ATTRIBUTES}
-    return (config, openai_clip_config(clip)), out
+    clip_config, clip_weights = clip.convert_openai(encoder)
+    out |= {f"encoder.{name}": tensor for name, tensor in clip_weights.items()}
+    return (config, clip_config), out
 
 
 FORMATS = [Format("LGFA authors' checkpoint", "motion", _matches, _convert)]

@@ -17,87 +17,91 @@ import torch
 
 from ..config import MapperConfig
 from ..errors import LGFAError
-from . import generator
+from . import rosinality
 from .core import Format, is_own
+from .names import bare, below, count_of, options, shape_of, shown, side_of
 
 PARTS = {"course_mapping": "coarse", "medium_mapping": "medium", "fine_mapping": "fine",
          "mapping": "all"}              # theirs -> ours
-_LAYER = re.compile(r"mapper\.(\w+)\.mapping\.(\d+)\.(weight|bias)")
+NOISE = "decoder.noises.noise_"         # + 0, 1, ..: one for each style code but the first
+SIDES = [2**k for k in range(3, 11)]    # px, of StyleGAN2's images
+SENTENCE = 1000                         # characters of the longest description
+_LAYER = re.compile(r"mapper\.(\w+)\.mapping\.([0-9]+)\.(weight|bias)")
 _STYLE = re.compile(r"mapper\.mapper_\d+\.mapping\.")      # a mapper of style space
 
 
-def _state(tree: Any) -> Mapping[str, torch.Tensor]:
-    state = tree.get("state_dict") if isinstance(tree, Mapping) and not is_own(tree) else None
-    return state if isinstance(state, Mapping) else {}
-
-
-def _options(tree: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The training's options: a table, or a namespace in forks."""
-    opts = tree.get("opts") or {}
-    return opts if isinstance(opts, Mapping) else vars(opts)
+def _state(tree: Any) -> Mapping[str, Any]:
+    """The table of weights, which StyleCLIP keeps beside its options; empty for anything else."""
+    if not isinstance(tree, Mapping) or not isinstance(tree.get("state_dict"), Mapping) \
+            or is_own(tree):
+        return {}
+    return bare({"state_dict": tree["state_dict"]}, ("module.",)) or {}
 
 
 def is_mapper(tree: Any) -> bool:
     """Whether a state dict has a linear layer of one of the mappers in W+."""
-    found = (_LAYER.fullmatch(str(name)) for name in _state(tree))
+    found = (_LAYER.fullmatch(name) for name in _state(tree))
     return any(m is not None and m[1] in PARTS for m in found)
 
 
 def is_style_mapper(tree: Any) -> bool:
     """Whether a state dict has a mapper of style space."""
-    return any(_STYLE.match(str(name)) for name in _state(tree))
+    return any(_STYLE.match(name) for name in _state(tree))
 
 
 def has_decoder(tree: Any) -> bool:
     """Whether a mapper's file brings its generator along."""
-    return is_mapper(tree) and any(str(name).startswith("decoder.conv1.") for name in _state(tree))
+    return is_mapper(tree) and any(name.startswith("decoder.conv1.") for name in _state(tree))
 
 
 def convert_mapper(tree: Any) -> tuple[MapperConfig, dict[str, torch.Tensor]]:
     """Settings and weights; a name without a rule is handed on, and so listed as left over."""
     state = {name: tensor for name, tensor in _state(tree).items()
              if not name.startswith(("decoder.", "face_pool."))}
-    weights, parts, depth = {}, set(), 0
-    for name, tensor in state.items():
-        found = _LAYER.fullmatch(name)
-        if found is None or found[1] not in PARTS:
-            weights[name] = tensor
-            continue
-        part, number = PARTS[found[1]], int(found[2])
-        weights[f"parts.{part}.layers.{number - 1}.{found[3]}"] = tensor
-        parts.add(part)
-        depth = max(depth, number)
-    opts, layers = _options(tree), _layers(tree)
+    found = {name: m for name in state if (m := _LAYER.fullmatch(name)) and m[1] in PARTS}
+    prefixes = {PARTS[m[1]]: f"mapper.{m[1]}.mapping." for m in found.values()}
+    depths = [count_of(state, prefix, first=1) for prefix in prefixes.values()]
+    weights = {name: tensor for name, tensor in state.items() if name not in found}
+    for name, m in found.items():           # their numbers are 1, 2, .. as counted; ours begin at 0
+        weights[f"parts.{PARTS[m[1]]}.layers.{int(m[2]) - 1}.{m[3]}"] = state[name]
+    layers = _layers(tree)
     config = MapperConfig(
-        text=str(opts.get("description") or ""),
+        text=_sentence(tree),
         num_layers=layers,
-        w_dim=next(iter(w.shape[-1] for name, w in weights.items() if name.endswith("weight"))),
-        parts=tuple(p for p in ("coarse", "medium", "fine", "all") if p in parts),
-        depth=depth,
-        resolution=2 ** (layers // 2 + 1),
+        w_dim=shape_of(state, f"{next(iter(prefixes.values()))}1.weight", 2)[1],
+        parts=tuple(part for part in PARTS.values() if part in prefixes),
+        depth=max(depths),
+        resolution=side_of(layers, "the StyleCLIP mapper"),
     )
     return config, weights
 
 
 def convert_decoder(tree: Any) -> tuple[Any, dict[str, torch.Tensor]]:
     """The generator that a mapper's file carries along, through the rosinality table."""
-    state = {name.removeprefix("decoder."): tensor for name, tensor in _state(tree).items()
-             if name.startswith("decoder.")}
-    found = {"g_ema": state}
+    found: dict[str, Any] = {"g_ema": below(_state(tree), "decoder.")}
     if tree.get("latent_avg") is not None:
         found["latent_avg"] = tree["latent_avg"]
-    return generator.convert_rosinality(found)
+    return rosinality.convert_rosinality(found)
+
+
+def _sentence(tree: Mapping[str, Any]) -> str:
+    """What the mapper shows; "" where the options do not say."""
+    text = options(tree).get("description") or ""
+    if not isinstance(text, str) or len(text) > SENTENCE:
+        raise LGFAError(f"the StyleCLIP mapper's description is {shown(text)}, and it should be a "
+                        "sentence.")
+    return text
 
 
 def _layers(tree: Any) -> int:
     """L of the generator: of the decoder in the file, else of the options, else of 1024 px."""
-    noises = [name for name in _state(tree) if re.fullmatch(r"decoder\.noises\.noise_\d+", name)]
-    if noises:
-        return len(noises) + 1
-    side = _options(tree).get("stylegan_size", 1024)
-    if not isinstance(side, int) or side < 8 or side & (side - 1):
-        raise LGFAError(f"the StyleCLIP mapper says that its generator makes images of {side!r} "
-                        "px, and there is no such generator.")
+    state = _state(tree)
+    if any(name.startswith(NOISE) for name in state):
+        return count_of(state, NOISE) + 1
+    side = options(tree).get("stylegan_size", 1024)
+    if type(side) is not int or side not in SIDES:
+        raise LGFAError(f"the StyleCLIP mapper says that its generator makes images of "
+                        f"{shown(side)} px, and there is no such generator.")
     return 2 * (side.bit_length() - 1) - 2
 
 

@@ -316,7 +316,7 @@ def test_public_checkpoint_without_its_axes(tmp_path):
     with pytest.raises(LGFAError, match="walks along 4 axes of 24"):
         formats.load(tmp_path / "modelR_epoch_9.pth")
     (tmp_path / "pca_comp.npy").write_bytes(b"nothing")
-    with pytest.raises(LGFAError, match="no plain array"):
+    with pytest.raises(LGFAError, match="no array of numbers"):
         formats.load(tmp_path / "modelR_epoch_9.pth")
 
 
