@@ -3,10 +3,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, is_dataclass
+from dataclasses import is_dataclass
 from pathlib import Path
 
 import torch
+
+from .config import plain
 
 
 def file_hash(
@@ -41,7 +43,7 @@ def network_hash(
     digest = hashlib.sha256(type(network).__name__.encode())
     config = getattr(network, "config", None)
     if is_dataclass(config):
-        digest.update(json.dumps(asdict(config), sort_keys=True, default=str).encode())
+        digest.update(json.dumps(plain(config), sort_keys=True, default=str).encode())
     for name, value in sorted(network.state_dict().items()):
         digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
         digest.update(_bytes(value))

@@ -1,8 +1,8 @@
-"""The StyleGAN2 generator, skip architecture: z -> w -> image. Pure PyTorch.
+"""The StyleGAN2 generator: z -> w -> image. Pure PyTorch.
 
 Source: Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN", figure 2d
-(weight demodulation) and figure 7b (output skips). Weights of the rosinality layout and of
-NVIDIA's stylegan2-ada-pytorch are renamed to this one by formats/generator.py.
+(weight demodulation) and figure 7: output skips, residual nets, or neither. Weights of the
+rosinality layout and of NVIDIA's two are renamed to this one in formats/.
 
 The dtype of the latent decides the dtype of the arithmetic; parameters are cast on the way.
 """
@@ -155,27 +155,45 @@ class ToRGB(nn.Module):
         return y if self.conv_clamp is None else y.clamp(-self.conv_clamp, self.conv_clamp)
 
 
+class Shortcut(nn.Module):
+    """1x1 convolution, doubled: a residual level's other way. [B, I, H, W] -> [B, O, 2H, 2W]"""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.weight.to(x) / self.weight.shape[1] ** 0.5
+        return upsample2(nn.functional.conv2d(x, weight))
+
+
 class Synthesis(nn.Module):
     """Synthesis network. [B, L, w_dim] -> [B, 3, R, R], about -1..1, not clamped.
 
     `convs` holds the 4 px convolution, then an up-convolution and a convolution per level;
-    `to_rgbs` one layer per level. A level's ToRGB shares its code with the next up-convolution.
+    `to_rgbs` one layer per level in the skip architecture, whose pictures are added up, else one
+    for the last level; `shortcuts` one per level from 8 px on in the resnet architecture. A
+    level's ToRGB shares its code with the next up-convolution.
     """
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         self.resolution, self.num_layers = config.resolution, config.num_layers
-        self.w_dim = config.w_dim
+        self.w_dim, self.architecture = config.w_dim, config.architecture
         channels, w_dim, clamp = config.channels, config.w_dim, config.conv_clamp
         self.const = nn.Parameter(torch.randn(channels[0], 4, 4))
         self.convs = nn.ModuleList([StyledConv(channels[0], channels[0], w_dim, 4,
                                                conv_clamp=clamp)])
-        self.to_rgbs = nn.ModuleList([ToRGB(channels[0], w_dim, clamp)])
-        for level in range(1, len(channels)):
-            coarse, fine, side = channels[level - 1], channels[level], 4 * 2**level
-            self.convs.append(StyledConv(coarse, fine, w_dim, side, up=True, conv_clamp=clamp))
-            self.convs.append(StyledConv(fine, fine, w_dim, side, conv_clamp=clamp))
-            self.to_rgbs.append(ToRGB(fine, w_dim, clamp))
+        self.to_rgbs, self.shortcuts = nn.ModuleList(), nn.ModuleList()
+        for level, fine in enumerate(channels):
+            if level > 0:
+                coarse, side = channels[level - 1], 4 * 2**level
+                self.convs.append(StyledConv(coarse, fine, w_dim, side, up=True, conv_clamp=clamp))
+                self.convs.append(StyledConv(fine, fine, w_dim, side, conv_clamp=clamp))
+                if self.architecture == "resnet":
+                    self.shortcuts.append(Shortcut(coarse, fine))
+            if self.architecture == "skip" or level == len(channels) - 1:
+                self.to_rgbs.append(ToRGB(fine, w_dim, clamp))
 
     def forward(
         self,
@@ -189,14 +207,31 @@ class Synthesis(nn.Module):
         if _channels_last(x):
             x = x.contiguous(memory_format=torch.channels_last)
 
-        # 4 px, then per level: double, refine, add the level's picture to the doubled one.
         x = self.convs[0](x, w[:, 0], noise, generator)
+        if self.architecture != "skip":
+            return self._chained(x, w, noise, generator)
+
+        # 4 px, then per level: double, refine, add the level's picture to the doubled one.
         image = at_least_float32(self.to_rgbs[0](x, w[:, 1]))
         for level, to_rgb in enumerate(self.to_rgbs[1:], start=1):
-            x = self.convs[2 * level - 1](x, w[:, 2 * level - 1], noise, generator)
-            x = self.convs[2 * level](x, w[:, 2 * level], noise, generator)
+            x = self._refined(x, w, level, noise, generator)
             image = upsample2(image) + to_rgb(x, w[:, 2 * level + 1])
         return image.to(w.dtype)
+
+    def _chained(self, x: Tensor, w: Tensor, noise: str,
+                 generator: torch.Generator | None) -> Tensor:
+        """The image where only the last level has a picture."""
+        for level in range(1, len(self.convs) // 2 + 1):
+            coarse, x = x, self._refined(x, w, level, noise, generator)
+            if self.architecture == "resnet":           # the sum of two keeps its variance
+                x = (x + self.shortcuts[level - 1](coarse).to(x.dtype)) * SQRT2 / 2
+        return self.to_rgbs[-1](x, w[:, -1]).to(w.dtype)
+
+    def _refined(self, x: Tensor, w: Tensor, level: int, noise: str,
+                 generator: torch.Generator | None) -> Tensor:
+        """A level's feature maps from the coarser ones."""
+        x = self.convs[2 * level - 1](x, w[:, 2 * level - 1], noise, generator)
+        return self.convs[2 * level](x, w[:, 2 * level], noise, generator)
 
     def check(self, w: Tensor, noise: str = "const") -> None:
         """Raises LGFAError for codes of another generator and for unknown noise."""

@@ -99,7 +99,7 @@ def test_norms_differ():
 
 def test_a_file_may_bring_its_generator_and_a_namespace(tmp_path):
     generator = tiny_generator(64)
-    names = formats.generator.rosinality_names(generator.config)
+    names = formats.rosinality.rosinality_names(generator.config)
     ours = generator.state_dict()
     tree = public(tiny_mapper(layers=10))
     tree["state_dict"] |= {f"decoder.{theirs}": ours[name] for theirs, name in names.items()}

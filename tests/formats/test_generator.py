@@ -2,22 +2,21 @@
 from __future__ import annotations
 
 import copy
+import math
 import sys
 
 import numpy as np
 import pytest
 import torch
 
+from lgfa import unpickle
 from lgfa.config import GeneratorConfig
 from lgfa.errors import LGFAError
 from lgfa.formats import core
-from lgfa.formats.generator import (
-    convert_rosinality,
-    is_rosinality,
-    nvidia_names,
-    rosinality_names,
-)
+from lgfa.formats.nvidia import nvidia_names
+from lgfa.formats.rosinality import convert_rosinality, is_rosinality, rosinality_names
 from lgfa.frames.stylegan2 import Generator
+from lgfa.hashes import network_hash
 
 WORST = 2e-4                        # max |difference| / rms that float32 may have on the CPU
 
@@ -115,14 +114,12 @@ def test_nvidia_averaged_generator_is_chosen_and_others_are_refused(pickled):
 
     assert "class-conditional" in refusal(change("c_dim", 10))
     block = ("synthesis", "b16")
-    assert "orig or resnet" in refusal(change("architecture", "resnet", *block))
-    assert "orig or resnet" in refusal(lambda t: part(t, *block)["_modules"].pop("torgb"))
+    assert "missing: synthesis.to_rgbs.2.weight" in refusal(
+        lambda t: part(t, *block)["_modules"].pop("torgb"))
     stylegan3 = {"L0_36_1024": {"class_name": "SynthesisLayer", "module_type": "class",
                                 "state": {}}}
     assert "StyleGAN3" in refusal(change("_modules", stylegan3, "synthesis"))
     layer = (*block, "conv1")
-    assert "activation 'relu'" in refusal(lambda t: part(t, "synthesis", "b64", "conv1")
-                                          .__setitem__("activation", "relu"))
     assert "missing: synthesis.convs.4.bias" in refusal(
         lambda t: part(t, *layer)["_parameters"].pop("bias"))
     assert "left over: synthesis.b16.conv1.extra" in refusal(
@@ -131,10 +128,123 @@ def test_nvidia_averaged_generator_is_chosen_and_others_are_refused(pickled):
         lambda t: part(t, *layer)["_buffers"].__setitem__("resample_filter", torch.ones(4, 4)))
 
 
+@pytest.mark.parametrize(("path", "name", "value"), [
+    ("mapping.fc0", "bias_gain", value)
+    for value in (math.nan, math.inf, 0, -0.01, 1e300, "1e400", "0.01", True, [0.01])
+] + [
+    ("synthesis.b4.conv1", "conv_clamp", value) for value in (math.nan, math.inf, 0, -256, "256")
+] + [
+    ("", "z_dim", 0), ("", "num_ws", 9), ("", "img_resolution", 128),
+    ("mapping", "num_layers", 1), ("mapping", "num_ws", None),
+    ("mapping.fc1", "activation", "relu"), ("mapping.fc1", "bias_gain", 0.02),
+    ("mapping.fc1", "weight_gain", 1.0), ("mapping.fc1", "lr_multiplier", math.nan),
+    ("synthesis", "block_resolutions", [4, 8, 64]),
+    ("synthesis.b8", "architecture", "resnet"), ("synthesis.b8", "architecture", 5),
+    ("synthesis.b8", "in_channels", 0), ("synthesis.b16", "resolution", 8),
+    ("synthesis.b8.conv0", "up", 1), ("synthesis.b8.conv1", "up", 2),
+    ("synthesis.b8.conv0", "kernel_size", 5), ("synthesis.b8.conv0", "padding", 0),
+    ("synthesis.b8.conv0", "activation", "relu"), ("synthesis.b8.conv0", "act_gain", 1),
+    ("synthesis.b8.conv0", "use_noise", False), ("synthesis.b8.conv0", "conv_clamp", 1.0),
+    ("synthesis.b8.conv0", "resample_filter", [1, 2, 1]),
+    ("synthesis.b8.conv0.affine", "bias_gain", 2), ("synthesis.b8.torgb", "weight_gain", 1.0),
+    ("synthesis.b8.torgb", "conv_clamp", 1.0), ("synthesis.b8.torgb.affine", "activation", "relu"),
+])
+def test_nvidia_settings_of_every_layer_are_looked_at(pickled, path, name, value):
+    tree = copy.deepcopy(pickled)
+    part(tree, *filter(None, path.split(".")))[name] = value
+    with pytest.raises(LGFAError) as error:
+        core.from_tree(tree, core.recognise(tree, "generator"))
+    assert f"{path}.{name}".strip(".") in str(error.value) and len(str(error.value)) < 300
+
+
+def test_nvidia_settings_that_are_absent_have_their_usual_values(pickled):
+    tree = copy.deepcopy(pickled)
+    wanted = core.from_tree(tree, core.recognise(tree, "generator"))
+
+    def strip(node):
+        for name in [name for name in node["state"] if not name.startswith("_")]:
+            del node["state"][name]
+        for child in node["state"].get("_modules", {}).values():
+            strip(child)
+
+    strip(tree["G_ema"])
+    found = core.from_tree(tree, core.recognise(tree, "generator"))
+    assert found.config == wanted.config and network_hash(found) == network_hash(wanted)
+
+
+@pytest.mark.parametrize("broken", [
+    5, "weights", None, {}, [1], {"class_name": "Generator", "module_type": "class", "state": 5},
+    "no mapping",
+])
+def test_broken_averaged_generator_is_never_replaced(pickled, broken):
+    tree = copy.deepcopy(pickled)
+    if broken == "no mapping":
+        del part(tree)["_modules"]["mapping"]
+    else:
+        tree["G_ema"] = broken
+    with pytest.raises(LGFAError, match="G_ema, is broken"):
+        core.from_tree(tree, core.recognise(tree, "generator"))
+
+
+def test_generator_without_average_is_taken_with_a_warning(pickled):
+    tree = {key: value for key, value in pickled.items() if key != "G_ema"}
+    with pytest.warns(UserWarning, match="no averaged generator"):
+        network = core.from_tree(tree, core.recognise(tree, "generator"))
+    assert network.resolution == 64
+
+
 def test_nvidia_clamp_is_kept(pickled):
     tree = copy.deepcopy(pickled)
-    part(tree, "synthesis", "b64", "conv1")["conv_clamp"] = 256
+    for block in part(tree, "synthesis")["_modules"].values():
+        for layer in block["state"]["_modules"].values():
+            layer["state"]["conv_clamp"] = 256
     assert core.from_tree(tree, core.recognise(tree, "generator")).config.conv_clamp == 256
+
+
+@pytest.mark.parametrize("outer", [
+    lambda w: w, lambda w: {"G_ema": w}, lambda w: {"state_dict": w, "step": 5},
+    lambda w: {f"G_ema.{k}": v for k, v in w.items()} | {"D.b4.out.bias": torch.zeros(1)},
+    lambda w: {k: v for k, v in w.items() if "resample_filter" not in k},
+], ids=["bare", "G_ema", "state_dict", "flat", "no filters"])
+def test_nvidia_state_dict_gives_the_pickles_network(pickled, outer):
+    wanted = core.from_tree(pickled, core.recognise(pickled, "generator"))
+    tree = outer(unpickle.weights(pickled["G_ema"]))
+    assert network_hash(core.from_tree(tree, core.recognise(tree))) == network_hash(wanted)
+
+
+def test_other_nvidia_state_dicts_are_refused_by_name(pickled):
+    weights = unpickle.weights(pickled["G_ema"])
+
+    def refusal(tree):
+        with pytest.raises(LGFAError) as error:
+            core.from_tree(tree, core.recognise(tree))
+        return str(error.value)
+
+    assert "class-conditional" in refusal(weights | {"mapping.embed.weight": torch.zeros(48, 9)})
+    assert "StyleGAN3" in refusal({"mapping.fc0.weight": torch.zeros(4, 4),
+                                   "synthesis.L0_36_512.weight": torch.zeros(1)})
+    discriminator = {f"b4.{n}.weight": torch.zeros(1) for n in ("conv", "fc", "out")}
+    assert "discriminator" in refusal(discriminator) and "discriminator" in refusal(
+        {"D": pickled["D"]})
+    assert "mapping.fc1000000000" in refusal(weights | {"mapping.fc1000000000.weight":
+                                                        torch.zeros(1)})
+    assert "b1000000000" in refusal(weights | {"synthesis.b1000000000.const": torch.zeros(1)})
+    silent = {k: v for k, v in weights.items() if "noise" not in k}
+    assert "without noise inputs" in refusal(silent)
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "one colour"), (4, "four colour")])
+def test_other_colours_are_named(pickled, small, count, words):
+    nvidia = unpickle.weights(pickled["G_ema"])
+    theirs = dict(small[1])
+    for tree, mark in ((nvidia, "torgb."), (theirs, "to_rgb")):
+        for name, value in tree.items():
+            if mark in name and name.endswith("weight") and "affine" not in name \
+                    and "modulation" not in name:
+                axis = 0 if mark == "torgb." else 1
+                tree[name] = value.narrow(axis, 0, 1).repeat_interleave(count, axis)
+        with pytest.raises(LGFAError, match=f"{words} channel"):
+            core.from_tree(tree, core.recognise(tree))
 
 
 @pytest.fixture
