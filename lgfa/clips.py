@@ -6,23 +6,19 @@ and writes beside the target first: a failure leaves neither a new file nor a ch
 from __future__ import annotations
 
 import io
-import math
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from .errors import LGFAError
-from .files import atomic_path, explain
+from .errors import LGFAError, short
+from .files import atomic_folder, atomic_path, check_file
 
 MAX_STRIP = 65_500                          # pixels; few viewers open a wider picture
 MAX_FPS = 240.0                             # frames a second; more is a mistyped number
@@ -50,25 +46,12 @@ def write(
         count = len(frames) if frames.ndim == 4 else 1
     path = check_target(path, fps, count)
     suffix = "" if _is_folder(path) else path.suffix.lower()
-    made = [folder for folder in path.parents if not folder.exists()]
     try:
-        with _atomic_folder(path) if suffix == "" else atomic_path(path) as target:
+        with (atomic_folder(path, _check_folder) if suffix == "" else atomic_path(path)) as target:
             _WRITERS[suffix](target, _each(frames), fps, count, suffix)
-    except BaseException as error:
-        for folder in made:                                 # were made for this file alone
-            with suppress(OSError):
-                folder.rmdir()
-        if isinstance(error, OSError):
-            raise _sentence(path, explain(error) or error.strerror or str(error)) from error
-        if isinstance(error, (EOFError, SyntaxError)):      # Pillow's other ways to say it
-            raise _sentence(path, str(error)) from error
-        raise
+    except OSError as error:                # a reason that files.py does not know
+        raise LGFAError(f"cannot write {path}: {error.strerror or error}.") from error
     return path
-
-
-def _sentence(path: Path, reason: str) -> LGFAError:
-    return LGFAError(f"{path} could not be written ({reason}): nothing was left there, "
-                     f"choose a place with room and the right to write.")
 
 
 def check_target(path: str | Path, fps: float = 10.0, count: int | None = None) -> Path:
@@ -80,35 +63,46 @@ def check_target(path: str | Path, fps: float = 10.0, count: int | None = None) 
     suffix = path.suffix.lower()
     if not path.name:
         raise LGFAError("the output needs a file name, for example smile.webp.")
-    if suffix not in SUFFIXES and suffix and not folder and not path.is_dir():
+    if suffix not in SUFFIXES and suffix and not folder and not os.path.isdir(path):
         raise LGFAError(f"the suffix {path.suffix} of {path} is unknown: use "
                         f"{', '.join(SUFFIXES)}, or no suffix for a folder of PNG frames.")
-    if not isinstance(fps, (int, float)) or not math.isfinite(fps) or not 0 < fps <= MAX_FPS:
-        raise LGFAError(f"frames a second must lie between 0 and {MAX_FPS:g}, not {fps}.")
+    # False for NaN and for what is no number
+    if not isinstance(fps, (int, float)) or not 0 < fps <= MAX_FPS:
+        raise LGFAError(f"frames a second must lie between 0 and {MAX_FPS:g}, not {short(fps)}.")
     if suffix == ".gif" and fps > GIF_MAX_FPS:
         raise LGFAError(f"a GIF shows at most {GIF_MAX_FPS:g} frames a second, not {fps:g}: "
                         f"choose .webp or .mp4.")
     if count is not None and count < 1:
         raise LGFAError("there is no frame to write.")
-    check_place(path)
+    check_place(path, _is_folder(path))
     return path
 
 
-def check_place(path: Path) -> None:
-    """Is there, or can there be, a folder that may be written to?"""
-    if path.is_dir():
-        _check_folder(path)
-    parent = path.parent
-    while not parent.exists() and parent != parent.parent:  # missing folders will be made
+def check_place(
+    path: Path,
+    folder: bool = False,                   # of frames, that is to be written; else a file
+) -> None:
+    """Can it be written: is nothing in the way, and may a file be put there?"""
+    if not folder:
+        place = check_file(path)
+    elif os.path.lexists(path) and not os.path.isdir(path):
+        raise LGFAError(f"{path} is a file, and a name without a suffix means a folder of frames: "
+                        f"give another name, or one of {', '.join(SUFFIXES)}.")
+    else:
+        place = Path(os.path.realpath(path))
+        if os.path.isdir(place):
+            _check_folder(place)
+    parent = place.parent
+    while not os.path.exists(parent) and parent != parent.parent:   # missing ones will be made
         parent = parent.parent
-    if not parent.is_dir():
+    if not os.path.isdir(parent):
         raise LGFAError(f"{path} cannot be written: {parent} is not a folder.")
     if not os.access(parent, os.W_OK | os.X_OK):
         raise LGFAError(f"{path} cannot be written: there is no right to write in {parent}.")
 
 
 def _is_folder(path: Path) -> bool:
-    return path.is_dir() or path.suffix.lower() not in SUFFIXES
+    return os.path.isdir(path) or path.suffix.lower() not in SUFFIXES
 
 
 def _check_folder(path: Path) -> None:
@@ -122,35 +116,6 @@ def _check_folder(path: Path) -> None:
 def _is_frame(path: Path) -> bool:
     name = path.name
     return name.startswith("frame_") and name.endswith(".png") and name[6:-4].isdigit()
-
-
-@contextmanager
-def _atomic_folder(path: Path) -> Iterator[Path]:
-    """Yields a new folder beside `path` that takes its place at the end, or vanishes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(prefix=f".{path.name}.tmp", dir=path.parent))
-    old = new.with_name(new.name + ".old")
-    try:
-        new.chmod(0o777 & ~_umask())        # mkdtemp makes it private
-        yield new
-        if path.exists():
-            _check_folder(path)
-            path.rename(old)
-        try:
-            new.rename(path)
-        except OSError:
-            if old.exists():
-                old.rename(path)
-            raise
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
 
 
 # ---------------------------------------------------------------- frames
@@ -195,7 +160,7 @@ def _durations(fps: float, unit: float) -> Iterator[int]:
 
 
 def _encode(frame: np.ndarray, kind: str, **options: Any) -> bytes:
-    """One frame as a file of its own in memory."""
+    """One frame as a file of its own in memory. Given a file, Pillow hides why it cannot write."""
     picture = Image.fromarray(frame)
     if kind == "GIF":
         picture = picture.quantize(256)
@@ -284,8 +249,7 @@ def _write_strip(
         if width > MAX_STRIP:
             raise LGFAError(f"a PNG strip of these frames would be {width} px wide, more than "
                             f"{MAX_STRIP}: choose .webp, .mp4 or a folder.")
-    with target.open("wb") as file:
-        Image.fromarray(np.concatenate(strip, axis=1)).save(file, "PNG")
+    target.write_bytes(_encode(np.concatenate(strip, axis=1), "PNG"))
 
 
 def _write_folder(
@@ -294,8 +258,7 @@ def _write_folder(
     """frame_00001.png, frame_00002.png, .."""
     digits = max(5, len(str(count or 0)))
     for number, frame in enumerate(frames, start=1):
-        with (target / f"frame_{number:0{digits}d}.png").open("wb") as file:
-            Image.fromarray(frame).save(file, "PNG")
+        (target / f"frame_{number:0{digits}d}.png").write_bytes(_encode(frame, "PNG"))
 
 
 # ---------------------------------------------------------------- video
@@ -305,9 +268,10 @@ def _write_video(
     """H.264 in MP4 or VP9 in WebM, 4:2:0 as players want it, BT.709 and tagged so (no tint)."""
     import av
 
-    try:
-        # a Python file, because libavformat's own may swallow a failed write
-        with target.open("wb") as file:
+    with target.open("wb") as plain:
+        file = _Kept(plain)
+        try:
+            # a Python file, because libavformat's own may swallow a failed write
             with av.open(file, "w", format=VIDEO[suffix][0]) as container:
                 stream = None
                 for frame in frames:
@@ -318,10 +282,43 @@ def _write_video(
                     picture.colorspace, picture.color_range = 1, 1
                     for packet in stream.encode(picture):
                         container.mux(packet)
+                    file.check()
                 for packet in stream.encode() if stream else ():
                     container.mux(packet)
-    except av.error.FFmpegError as error:
-        raise OSError(None, error.strerror or str(error)) from error
+        except av.error.FFmpegError as error:
+            file.check()
+            raise OSError(None, error.strerror or str(error)) from error
+        file.check()
+
+
+class _Kept:
+    """A file for PyAV, which prints what is raised while it writes and goes on: the first error
+    is kept, and what follows is left out."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.error: BaseException | None = None
+        self.tell = file.tell
+
+    def write(self, data: bytes) -> int:
+        self._try(self.file.write, data)
+        return len(data)
+
+    def seek(self, *place: int) -> int:
+        return self._try(self.file.seek, *place) or 0       # writes what was buffered
+
+    def _try(self, call: Callable[..., int], *given: Any) -> int | None:
+        if self.error is None:
+            try:
+                return call(*given)
+            except BaseException as error:  # Ctrl-C, too
+                self.error = error
+        return None
+
+    def check(self) -> None:
+        """Raises what was kept."""
+        if self.error is not None:
+            raise self.error
 
 
 def _even(frame: np.ndarray) -> np.ndarray:

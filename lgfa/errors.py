@@ -17,7 +17,12 @@ class LGFAError(ValueError):
     """
 
     def __init__(self, text: object = "") -> None:
-        super().__init__("".join(c if c.isprintable() else "?" for c in str(text)))
+        super().__init__(printable(text))
+
+
+def printable(text: object) -> str:
+    """A text without line ends, terminal codes and halves of characters."""
+    return "".join(c if c.isprintable() else "?" for c in str(text))
 
 
 @contextmanager
@@ -56,6 +61,15 @@ def reason(error: BaseException) -> str:
     name = type(error).__name__
     text = f"{name} {text}" if text and isinstance(error, LookupError) else text or name
     return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}.."
+
+
+def short(value: object, most: int = 40) -> str:
+    """What was given, as a sentence can quote it; a number may have thousands of digits."""
+    try:
+        text = str(value)
+    except ValueError:                      # more digits than Python writes
+        text = "a number of very many digits"
+    return text if len(text) <= most else f"{text[:most]}.."
 
 
 def is_out_of_memory(error: BaseException) -> bool:

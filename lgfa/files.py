@@ -24,11 +24,11 @@ from .errors import LGFAError
 
 # Reasons of an OSError that are the user's to mend; any other is a bug and keeps its traceback.
 REASONS = {
-    errno.EACCES: "there is no right to write there",
-    errno.EPERM: "there is no right to write there",
-    errno.EROFS: "the disk is read-only",
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
+    errno.EACCES: "there is no right to write there (choose another place)",
+    errno.EPERM: "there is no right to write there (choose another place)",
+    errno.EROFS: "the disk is read-only (choose another place)",
+    errno.ENOSPC: "the disk is full (make room, or choose another place)",
+    errno.EDQUOT: "the disk quota is used up (make room, or choose another place)",
     errno.EFBIG: "the file would be larger than files may be there",
     errno.EIO: "the disk reports an error",
     errno.ENOTDIR: "a part of the path is a file",

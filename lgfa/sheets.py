@@ -1,6 +1,7 @@
 """Contact sheets: several clips as labelled rows of one picture, to judge them at a glance."""
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -63,11 +64,10 @@ def save_picture(path: str | Path, picture: Image.Image) -> Path:
     if kind is None:
         raise LGFAError(f"the suffix {path.suffix or '(none)'} of {path} is unknown for a picture: "
                         f"use .png, .webp or .jpg.")
-    try:
-        with atomic_path(path) as target, target.open("wb") as file:
-            picture.save(file, kind)
-    except OSError as error:
-        raise LGFAError(f"{path} could not be written ({error.strerror or error}).") from error
+    memory = io.BytesIO()                   # given a file, Pillow hides why it cannot write
+    picture.save(memory, kind)
+    with atomic_path(path) as target:
+        target.write_bytes(memory.getvalue())
     return path
 
 
