@@ -1,17 +1,43 @@
 """A training's files: checkpoints that hold everything, the log, and the check before going on."""
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from .errors import LGFAError
-from .files import atomic_path, remove_leftovers
+from . import unpickle
+from .errors import LGFAError, reason
+from .files import atomic_path, explain
 
 VERSION = 1
+NAME = re.compile(r"step-(\d{8,18})\.pt")
+PLAIN = (str, int, float, bool, type(None))     # what settings are made of
+MOST_NAMED = 12                                 # differences that one sentence lists
+LINE = 1 << 16                                  # bytes of a log's line; real ones have about 200
+MOST_TERMS = 40                                 # numbers of a line; real ones have below ten
+HIGHEST = 1e300                                 # of a logged number: sums of a few are finite
+
+
+class Unlike(LGFAError):
+    """A whole checkpoint, but of a training with other settings than this one's."""
+
+
+# ---- writing
+
+def save(
+    path: Path,
+    tree: Any,                              # tensors and plain data
+) -> None:
+    """Writes torch's zip layout, whole or not at all."""
+    # Given a file, torch tells of a full disk, from which atomic_path makes the sentence.
+    with atomic_path(path, tidy=False) as tmp, open(tmp, "wb") as file:
+        torch.save(tree, file)
 
 
 def write(
@@ -19,46 +45,97 @@ def write(
     state: dict[str, Any],                  # with "step"; tensors and plain data only
     keep: int,                              # checkpoints that stay
 ) -> Path:
-    """Writes FOLDER/step-00001200.pt whole or not at all, then removes the oldest."""
+    """Writes FOLDER/step-00001200.pt whole or not at all, then removes the oldest.
+
+    Broken files of later steps do not count, or they would push out the only whole one.
+    """
     path = folder / f"step-{state['step']:08d}.pt"
-    # Given a name instead of a file, torch.save hides a full disk behind an error of its own.
-    with atomic_path(path) as tmp, open(tmp, "wb") as file:
-        torch.save({"lgfa_training": VERSION, **state}, file)
-    for old in paths(folder)[:-keep]:
-        old.unlink(missing_ok=True)
+    save(path, {"lgfa_training": VERSION, **state})
+    for old in [one for one in paths(folder) if step_of(one) <= state["step"]][:-keep]:
+        with contextlib.suppress(OSError):      # one too many does no harm
+            old.unlink(missing_ok=True)
     return path
 
 
+# ---- reading
+
 def paths(folder: Path) -> list[Path]:
     """The checkpoints of a folder, oldest first."""
-    return sorted(folder.glob("step-*.pt"))
+    found = [path for path in folder.glob("step-*.pt")
+             if NAME.fullmatch(path.name) and path.is_file()]
+    return sorted(found, key=step_of)
+
+
+def step_of(path: Path) -> int:
+    """The step in a checkpoint's name."""
+    return int(NAME.fullmatch(path.name)[1])
 
 
 def read_latest(
     folder: Path,
+    check: Callable[[dict[str, Any]], None] | None = None,  # raises LGFAError for wrong contents
+    note: Callable[[str], None] | None = None,      # told of each file that is left out, and why
 ) -> tuple[Path, dict[str, Any]] | None:
-    """The newest checkpoint that can be read, on the CPU; None where there is none.
+    """The newest whole checkpoint, on the CPU; None where there is none.
 
     A killed training leaves no broken file, a full or failing disk may: then the one before is
-    taken. Raises LGFAError when there are files and none can be read.
+    taken. Raises LGFAError when there are files and none can be used, and whatever Unlike `check`
+    raises: a training with other settings is whole.
     """
-    found = paths(folder)
+    found, first = paths(folder), ""
     for path in reversed(found):
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception:                   # whatever is wrong with it: the one before may do
-            continue
-        if isinstance(state, dict) and state.get("lgfa_training") == VERSION:
+            state = read(path)
+            if check is not None:
+                check(state)
             return path, state
+        except Unlike:
+            raise
+        except LGFAError as error:
+            # The reader's advice is for downloads.
+            why = str(error).removeprefix(f"{path}").lstrip(": ").partition(";")[0].rstrip(".")
+            first = first or why
+            if note is not None:
+                note(f"the checkpoint {path.name} is left out: {why}.")
     if found:
-        raise LGFAError(f"none of the {len(found)} checkpoints in {folder} can be read: remove "
-                        "them to begin again.")
+        raise LGFAError(f"none of the {len(found)} checkpoints in {folder} can be read (the "
+                        f"newest: {first}): remove them to begin again.")
     return None
 
 
-def clean(folder: Path) -> None:
-    """Removes what a killed training may have left half written."""
-    remove_leftovers(folder, "step-*.pt", wildcards=True)
+def read(path: Path) -> dict[str, Any]:
+    """A checkpoint's state, which has the "step" of its name; LGFAError for any other file."""
+    state = unpickle.read(path)
+    if not isinstance(state, dict) or state.get("lgfa_training") != VERSION:
+        raise LGFAError(f"{path}: it is no checkpoint of a training, or of a newer version.")
+    step = state.get("step")
+    if not isinstance(step, int) or isinstance(step, bool) or step != step_of(path):
+        raise LGFAError(f"{path}: its step is not that of its name.")
+    return state
+
+
+def check_settings(state: Mapping[str, Any]) -> None:
+    """LGFAError unless a state has the settings of a motion model's training."""
+    settings = state.get("settings")
+    groups = {"train": dict, "motion": dict, "encoder": dict, "networks": dict, "source": str,
+              "prompts": str}
+    if not isinstance(settings, dict) or not _is_plain(settings):
+        raise LGFAError("its settings are no settings.")
+    for name, kind in groups.items():
+        if not isinstance(settings.get(name), kind) or not settings[name]:
+            raise LGFAError(f"its settings lack {name}.")
+    seed = settings["train"].get("seed")
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**64:
+        raise LGFAError("its settings hold no seed.")
+
+
+def _is_plain(tree: Any) -> bool:
+    """Whether a tree is made of tables with names, lists and plain values."""
+    if isinstance(tree, dict):
+        return all(isinstance(key, str) and _is_plain(value) for key, value in tree.items())
+    if isinstance(tree, list | tuple):
+        return all(map(_is_plain, tree))
+    return isinstance(tree, PLAIN)
 
 
 def compare(
@@ -66,14 +143,17 @@ def compare(
     now: Mapping[str, Any],                 # settings of this training
     free: tuple[str, ...] = (),             # names that may differ
 ) -> None:
-    """Raises LGFAError that names every setting which differs."""
+    """Raises Unlike, which names every setting that differs. What an older version did not write
+    down yet is no difference."""
     old, new = _flat(then), _flat(now)
-    names = [name for name in sorted(old.keys() | new.keys()) if name.split(".")[-1] not in free]
-    unequal = [f"{name} (was {_short(old.get(name))}, is {_short(new.get(name))})"
-               for name in names if old.get(name) != new.get(name)]
+    unequal = [f"{name[:80]} (was {_short(old[name])}, is {_short(new.get(name))})"
+               for name in sorted(old) if name.split(".")[-1] not in free
+               and old[name] != new.get(name)]
+    if len(unequal) > MOST_NAMED:
+        unequal[MOST_NAMED:] = [f"{len(unequal) - MOST_NAMED} more settings"]
     if unequal:
-        raise LGFAError(f"the training cannot go on, since it differs in {', '.join(unequal)}: "
-                        "give the same settings and networks, or begin in another folder.")
+        raise Unlike(f"the training cannot go on, since it differs in {', '.join(unequal)}: "
+                     "give the same settings and networks, or begin in another folder.")
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -92,6 +172,8 @@ def _short(value: Any) -> str:
     return text if len(text) <= 48 else text[:45] + ".."
 
 
+# ---- the log
+
 class Log:
     """FILE.jsonl: one line a step, so that curves can be drawn after any end."""
 
@@ -100,33 +182,70 @@ class Log:
         path: Path,
         step: int = 0,                      # the last step that counts; later lines are dropped
     ) -> None:
+        self.path = path
         lines = [line for line in read_log(path) if line["step"] <= step]
         with atomic_path(path) as tmp:
             tmp.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed by close()
+        with self._writing():
+            self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed by close()
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
-        """Appends a line."""
+        """Appends a line; LGFAError when the disk is full."""
         line = {"step": step, **{name: round(value, 6) for name, value in values.items()}}
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
+        with self._writing():
+            self._file.write(json.dumps(line) + "\n")
+            self._file.flush()
 
     def close(self) -> None:
-        self._file.close()
+        """Whatever could not be written was reported when it was."""
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            why = explain(error) or reason(error)
+            raise LGFAError(f"cannot write {self.path}: {why}.") from error
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a log, {"step": 1, "total": .., ..} each; a kill may have cut the last."""
-    found = []
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+    """The whole lines of a log, {"step": 1, "total": .., ..} each; a kill may have cut the last,
+    a failing disk may have damaged any: such a line is left out."""
+    if not os.path.isfile(path):
         return []
-    for line in text.splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict) and isinstance(entry.get("step"), int):
-            found.append(entry)
-    return found
+    try:
+        with open(path, "rb") as file:
+            return [entry for line in _lines(file) if (entry := _entry(line)) is not None]
+    except OSError:
+        return []
+
+
+def _lines(file: Any) -> Iterator[bytes]:
+    """Lines of at most LINE bytes; longer ones are passed over piece by piece."""
+    inside = False                          # .. of a line that is too long
+    while piece := file.readline(LINE):
+        whole = piece.endswith(b"\n") or len(piece) < LINE
+        if whole and not inside:
+            yield piece
+        inside = not whole
+
+
+def _entry(line: bytes) -> dict[str, Any] | None:
+    """A line's numbers by name; None unless it is whole."""
+    try:
+        entry = json.loads(line.decode("utf-8"), parse_constant=float)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(entry, dict) or len(entry) > MOST_TERMS or not all(
+            name.isidentifier() and _is_number(value) for name, value in entry.items()):
+        return None
+    step = entry.get("step")
+    return entry if isinstance(step, int) and 0 <= step < 2**53 else None
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a logged value is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and \
+        abs(value) <= HIGHEST

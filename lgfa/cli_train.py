@@ -2,15 +2,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
+import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .errors import LGFAError
+from .errors import LGFAError, printable
 
 DESCRIPTION = """\
 Trains the motion model (paper III-E, IV-A) and writes into --out:
@@ -19,7 +20,8 @@ Trains the motion model (paper III-E, IV-A) and writes into --out:
   samples/               strips of frames, every --sample-every steps
   log.jsonl              every loss at every step
 Settings not given are the paper's, or those of a domain's own model (printed at the start).
-Ctrl-C saves and ends; a killed training loses the steps since its last checkpoint.
+Ctrl-C, SIGTERM and a closed terminal save and end; a killed training loses the steps since its
+last checkpoint. One training at a time has a folder.
 Several accelerators: torchrun --nproc-per-node 4 -m lgfa train .. (the same training, shared)."""
 
 EXAMPLES = """\
@@ -153,19 +155,21 @@ def _add_model(group: Any) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """Loads, trains, says what it does. Raises LGFAError for anything that does not fit."""
-    from . import ranks, setup
+    from . import claim, ranks, setup
     from .config import TrainConfig
     from .trainer import Trainer
 
+    claim.check_place(args.out)
     domain = args.domain or (None if args.generator else "toon")
     own = setup.own_training(None if args.generator else domain)
     given = {field.name: getattr(args, field.name) for field in dataclasses.fields(TrainConfig)}
     given = {name: value for name, value in given.items() if value is not None}
     special = setup.special_settings(own.settings() if own else None)
     config = TrainConfig(**{**special, **given})
-    here = ranks.start(args.device)
-    say = _speaker(here.first)
+    here, asked = ranks.start(args.device), []
+    say = _speaker(here.first, asked)
     try:
+        here.on_first(lambda: claim.check_free(args.out))       # before minutes of encoding
         if special.keys() - given.keys():
             say(f"settings of the domain {domain}: " + ", ".join(
                 f"{name} {value}" for name, value in special.items() if name not in given))
@@ -173,15 +177,15 @@ def train(args: argparse.Namespace) -> None:
         prompts = _prompts(args.prompts, own)
         source = _source(args, own, networks, here, say)
         motion = _motion(args, config, own, networks, source, prompts)
-        with _interrupts() as stopping:
+        with _interrupts(asked) as stopping:
             trainer = Trainer(
                 config, motion, networks["generator"], source, prompts, networks["clip"],
                 networks["perceptual"], networks["identity"], args.out, here,
-                _reporter(say), stopping, say)
+                _reporter(say), stopping, say, _choices(args, own, networks))
             try:
                 result = trainer.run(args.resume)
             except (RuntimeError, MemoryError) as error:
-                raise setup.no_memory(error, NO_MEMORY) from error
+                raise setup.no_memory(ranks.lost(error, here), NO_MEMORY) from error
         ended = "stopped" if result.stopped else "finished"
         say(f"{ended} at step {result.step}: {result.network}")
         if result.stopped:
@@ -264,16 +268,32 @@ def _motion(
         networks["generator"], networks["encoder_clip"] or networks["clip"], source, prompts,
         seed=config.seed,
         own_encoders=config.clip_rate > 0 or networks["encoder_clip"] is not None,
-        offsets=args.offsets or ("w" if own else "raw"), **choices)
+        offsets=_offsets(args, own), **choices)
+
+
+def _offsets(args: Any, own: Any) -> str:
+    return args.offsets or ("w" if own else "raw")
+
+
+def _choices(args: Any, own: Any, networks: dict[str, Any]) -> dict[str, Any]:
+    """What made the motion model and does not show in its settings."""
+    from .hashes import network_hash
+    taught = networks["encoder_clip"] or networks["clip"]
+    return {"offsets": _offsets(args, own), "encoder_clip": network_hash(taught)[:16]}
 
 
 # ---- talking
 
-def _speaker(first: bool) -> Callable[[str], None]:
-    """Prints sentences on the first rank."""
+def _speaker(
+    first: bool,                            # the first rank speaks for all
+    asked: list[int],                       # signals that came: then nobody may be listening any
+    #                                         more, and the training is to be saved all the same
+) -> Callable[[str], None]:
+    """Prints sentences."""
     def say(sentence: str) -> None:
         if first:
-            print(sentence, flush=True)
+            with contextlib.suppress(*([OSError] if asked else [])):
+                print(printable(sentence), flush=True)
     return say
 
 
@@ -301,18 +321,33 @@ def _clock(seconds: float) -> str:
 
 
 @contextmanager
-def _interrupts() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C and SIGTERM ask the training to end after its step; a second one ends it at once."""
-    asked: list[int] = []
-
+def _interrupts(asked: list[int]) -> Iterator[Callable[[], bool]]:
+    """Ctrl-C, SIGTERM and SIGHUP ask the training to end after its step, and are noted in `asked`;
+    a second one ends it at once, as it would end any other command."""
     def ask(number: int, frame: Any) -> None:
         if asked:
-            raise KeyboardInterrupt
+            _end(before[number], number, frame)
         asked.append(number)
-        print("saving; once more to end at once", file=sys.stderr, flush=True)
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        with contextlib.suppress(OSError):      # the terminal may be gone
+            os.write(2, b"saving; once more to end at once\n")
+
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    hangup = getattr(signal, "SIGHUP", None)    # Windows has none, nohup ignores it
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+        numbers.append(hangup)
+    before: dict[int, Any] = {}
     try:
+        for number in numbers:
+            before[number] = signal.getsignal(number)
+            signal.signal(number, ask)
         yield lambda: bool(asked)
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def _end(before: Any, number: int, frame: Any) -> None:
+    """Hands a signal to whoever looked after it before the training."""
+    if not callable(before):
+        raise KeyboardInterrupt
+    before(number, frame)

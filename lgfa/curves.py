@@ -56,7 +56,7 @@ def draw_losses(
         draw.text((x, box[3] + 4), text, fill=INK, font=font)
 
     if "total" in names:                    # what every step was, behind the average
-        raw = [place(entry["step"], entry["total"]) for entry in _thinned(log)]
+        raw = [place(*point) for point in _thinned(_points(log, "total"))]
         draw.line(raw, fill=FAINT, width=1)
     for name, curve in reversed(curves.items()):
         draw.line([place(*point) for point in curve], fill=COLORS.get(name, OTHER), width=2)
@@ -86,12 +86,16 @@ def _curve(log: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, float
     keep = 1 - 1 / max(1.0, SMOOTH * len(log))
     total = weight = 0.0
     points = []
-    for entry in log:
-        if not isinstance(entry.get(name), (int, float)) or not math.isfinite(entry[name]):
-            continue
-        total, weight = keep * total + entry[name], keep * weight + 1
-        points.append((entry["step"], total / weight))
+    for step, value in _points(log, name):
+        total, weight = keep * total + value, keep * weight + 1
+        points.append((step, total / weight))
     return _thinned(points)
+
+
+def _points(log: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, float]]:
+    """(step, value) of the steps that have a finite one."""
+    return [(entry["step"], entry[name]) for entry in log
+            if isinstance(entry.get(name), (int, float)) and math.isfinite(entry[name])]
 
 
 def _thinned(items: Sequence[Any]) -> list[Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,10 +15,14 @@ from typing import NamedTuple, Protocol
 
 import torch
 
-from .errors import LGFAError
+from .errors import LGFAError, printable, reading
+from .files import atomic_path, remove_leftovers
 from .hashes import file_hash, network_hash, tensor_hash, text_hash
 
 IMAGE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"))
+SHA256 = re.compile(r"[0-9a-f]{64}")
+INDEX_LIMIT = 256 * 2**20       # bytes of a store's index; a million images need less
+SPARE = 64 * 2**20              # bytes that latents may need beyond four times their file
 
 
 class Batch(NamedTuple):
@@ -31,6 +36,7 @@ class Source(Protocol):
     """What the trainer asks of a source."""
 
     num_layers: int                         # L of the codes
+    w_dim: int                              # length of a code
 
     def draw(
         self,
@@ -53,6 +59,12 @@ def batches(
         yield source.draw(count, generator)
 
 
+def check_truncation(truncation: float) -> None:
+    """LGFAError unless it is one."""
+    if not 0 <= truncation <= 1:
+        raise LGFAError(f"the truncation is {truncation:g}: it must be from 0 to 1.")
+
+
 class SampleSource:
     """People who do not exist: z ~ N(0, I) through the mapping network (paper: other domains)."""
 
@@ -69,9 +81,11 @@ class SampleSource:
         #                                     count -> codes [count, w_dim] that show how W spreads,
         #                                     for domains that know it better than random z
     ) -> None:
+        check_truncation(truncation)
         self.generator, self.truncation = generator, truncation
         self.render, self.sample_still, self.spread = render, sample_still, spread
         self.num_layers: int = generator.num_layers
+        self.w_dim: int = generator.config.w_dim
 
     @torch.no_grad()
     def draw(
@@ -104,8 +118,12 @@ class LatentSource:
     ) -> None:
         if not isinstance(latents, torch.Tensor):
             latents = read_latents(latents)
+        if latents.ndim != 3 or 0 in latents.shape:
+            raise LGFAError(f"latents to train on must be codes [N, L, w_dim], not "
+                            f"{list(latents.shape)}.")
         self.latents = latents.detach().float()
         self.num_layers: int = self.latents.shape[1]
+        self.w_dim: int = self.latents.shape[2]
         self._hash = tensor_hash(self.latents)
 
     def draw(
@@ -134,6 +152,7 @@ class ImageSource:
                             f"{len(codes)} for {len(images)}.")
         self.images, self.codes = images, codes
         self.num_layers: int = codes.shape[1]
+        self.w_dim: int = codes.shape[2]
         self._hash = text_hash(tensor_hash(images) + tensor_hash(codes))
 
     def draw(
@@ -170,9 +189,11 @@ class FolderSource:
     ) -> None:
         self.folder, self.resolution = Path(folder), resolution
         self.num_layers: int = encoder.config.num_layers
+        self.w_dim: int = encoder.config.w_dim
         self.skipped: list[str] = []
         paths = _images_under(self.folder)
         store = _Store(Path(cache) if cache else self.folder / ".lgfa", encoder)
+        self.encoder_hash: str = store.encoder_hash
         self._items = self._encode(paths, store, report, progress, turn)
         if not self._items:
             raise LGFAError(f"the folder {folder} holds no image that can be used: give a folder "
@@ -210,11 +231,15 @@ class FolderSource:
         begin = len(paths) * turn[0] // turn[1]
         for done, path in enumerate(paths[begin:] + paths[:begin], 1):
             try:
-                digest = store.digest(path)
-                found[path] = (path, store.code(path, digest), digest)
-            except (LGFAError, OSError) as error:
-                self.skipped.append(f"{path.name} is skipped: {error}")
+                with reading(path):
+                    digest = store.digest(path)
+                    image = store.missing(path, digest)
+                code = None if image is None else store.encode(image)
+            except LGFAError as error:
+                self.skipped.append(printable(f"{path.name} is skipped: {error}"))
                 report(self.skipped[-1])
+            else:
+                found[path] = (path, store.keep(digest, code), digest)
             if progress:
                 progress(done, len(paths))
         store.close()
@@ -229,13 +254,14 @@ class _Store:
         root: Path,
         encoder: torch.nn.Module,
     ) -> None:
-        self.encoder = encoder
-        self.folder = root / network_hash(encoder)[:16]
+        self.encoder, self.encoder_hash = encoder, network_hash(encoder)
+        self.folder = root / self.encoder_hash[:16]
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise LGFAError(f"the folder {root} for encoded images cannot be made "
                             f"({error.strerror}): name another one (--cache).") from error
+        remove_leftovers(self.folder, "*.safetensors", wildcards=True)
         self.index_file = root / "index.json"
         self.index = self._read_index()
         self.used: dict[str, list] = {}
@@ -245,42 +271,58 @@ class _Store:
         key, stat = str(path.resolve()), path.stat()
         known = self.index.get(key)
         mark = [stat.st_size, stat.st_mtime_ns]
-        if not (isinstance(known, list) and len(known) == 3 and known[:2] == mark):
+        if known is None or known[:2] != mark:
             known = [*mark, file_hash(path)]
         self.used[key] = known
         return known[2]
 
-    @torch.no_grad()
-    def code(self, path: Path, digest: str) -> Path:
-        """The file with an image's code [L, w_dim], written now if it is not there or broken."""
-        from safetensors.torch import save
+    def missing(self, path: Path, digest: str) -> torch.Tensor | None:
+        """The image to encode; None where the store has its code."""
+        if _code_is_fine(self._file(digest), self.encoder.config):
+            return None
+        return _read_image(path, self.encoder.config.input_size)
 
-        from .files import atomic_path
-        file = self.folder / f"{digest}.safetensors"
-        if _code_is_fine(file, self.encoder.config):
-            return file
-        image = _read_image(path, self.encoder.config.input_size)
+    @torch.no_grad()
+    def encode(self, image: torch.Tensor) -> torch.Tensor:
+        """An image's code [L, w_dim]."""
         like = next(self.encoder.parameters())
         w = self.encoder(image[None].to(like))[0].float().cpu()
         if not torch.isfinite(w).all():
             raise LGFAError("the encoder gives no finite code for it.")
-        with atomic_path(file) as tmp:
-            tmp.write_bytes(save({"w": w.contiguous()}))
+        return w
+
+    def keep(self, digest: str, code: torch.Tensor | None) -> Path:
+        """The file of a code, written now unless it is None. LGFAError when it cannot be: what the
+        store has by then stays."""
+        from safetensors.torch import save
+
+        file = self._file(digest)
+        if code is not None:
+            with atomic_path(file, tidy=False) as tmp:
+                tmp.write_bytes(save({"w": code.contiguous()}))
         return file
+
+    def _file(self, digest: str) -> Path:
+        return self.folder / f"{digest}.safetensors"
 
     def close(self) -> None:
         """Writes the index."""
-        from .files import atomic_path
         if self.used != {key: self.index.get(key) for key in self.used}:
             with atomic_path(self.index_file) as tmp:
                 tmp.write_text(json.dumps({**self.index, **self.used}), encoding="utf-8")
 
     def _read_index(self) -> dict[str, list]:
+        """Path -> [bytes, time, SHA-256]; entries that are none are left out, and so is an index
+        that cannot be read: it only saves time."""
         try:
-            index = json.loads(self.index_file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            with reading(self.index_file):
+                if not self.index_file.is_file() or self.index_file.stat().st_size > INDEX_LIMIT:
+                    return {}
+                index = json.loads(self.index_file.read_text(encoding="utf-8"))
+        except LGFAError:
             return {}
-        return index if isinstance(index, dict) else {}
+        return {path: entry for path, entry in index.items() if _is_entry(entry)} \
+            if isinstance(index, dict) else {}
 
 
 def read_latents(
@@ -291,12 +333,28 @@ def read_latents(
     tree = read(path)
     parts = [tree] if isinstance(tree, torch.Tensor) else _tensors(tree)
     rows = [part if part.ndim == 3 else part[None] for part in parts if part.ndim in (2, 3)]
-    if not rows or len({row.shape[1:] for row in rows}) != 1:
+    if not rows or len({row.shape[1:] for row in rows}) != 1 or 0 in rows[0].shape[1:] or \
+            not sum(map(len, rows)):
         raise LGFAError(f"{path} holds no latents: it must hold codes of shape [N, L, 512].")
+    odd = {str(row.dtype).removeprefix("torch.") for row in rows if not row.is_floating_point()}
+    if odd:
+        raise LGFAError(f"{path} holds {', '.join(sorted(odd))} numbers, which are no latents: "
+                        "save them as floating point.")
+    # Tensors may share their numbers: a small file could claim any size.
+    size = 4 * sum(row.numel() for row in rows)
+    if size > 4 * Path(path).stat().st_size + SPARE:
+        raise LGFAError(f"{path} claims {size:,} bytes of latents, far more than it has: it is "
+                        "damaged.")
     latents = torch.cat([row.float() for row in rows])
     if not torch.isfinite(latents).all():
         raise LGFAError(f"{path} holds NaN or infinite latents: make it again.")
     return latents
+
+
+def _is_entry(entry: object) -> bool:
+    """Whether an index's entry is one: it names a file in the store."""
+    return isinstance(entry, list) and len(entry) == 3 and isinstance(entry[2], str) and \
+        SHA256.fullmatch(entry[2]) is not None
 
 
 def _tensors(tree: object) -> list[torch.Tensor]:
@@ -315,7 +373,8 @@ def _images_under(folder: Path) -> list[Path]:
     for root, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [Path(root) / name for name in files
-                  if Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith(".")]
+                  if Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith(".")
+                  and os.path.isfile(os.path.join(root, name))]     # no pipes and devices
     return sorted(found)
 
 
@@ -335,12 +394,15 @@ def _read_image(path: Path, size: int) -> torch.Tensor:
 def _read_code(file: Path) -> torch.Tensor:
     """[L, w_dim]."""
     from safetensors.torch import load_file
-    return load_file(file)["w"]
+    with reading(file):
+        return load_file(file)["w"]
 
 
 def _code_is_fine(file: Path, config: object) -> bool:
     """Does the file hold a code of the encoder's shape?"""
     try:
-        return tuple(_read_code(file).shape) == (config.num_layers, config.w_dim)
-    except Exception:                       # whatever is wrong with it: it is written again
+        code = _read_code(file) if os.path.isfile(file) else torch.empty(0)
+    except LGFAError:                       # it is written again
         return False
+    return tuple(code.shape) == (config.num_layers, config.w_dim) and \
+        code.dtype == torch.float32 and bool(torch.isfinite(code).all())

@@ -1,12 +1,16 @@
 """Sentences to train on: words, their paraphrases, templates; a batch never holds a word twice."""
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from .errors import LGFAError
+from .errors import LGFAError, reason
+
+LARGEST = 4 * 2**20                 # bytes of a prompt file; a hundred thousand words need less
+MOST = 1_000_000                    # sentences: words with their paraphrases, times templates
 
 #: The paper's 28 words (IV-A).
 PAPER_WORDS = (
@@ -58,11 +62,7 @@ class Prompts:
     ) -> Prompts:
         """One word a line, paraphrases parted by "|"; lines "template: The person is {}" give the
         templates (without any, the lines are the sentences); "#" begins a comment line."""
-        try:
-            text = Path(path).read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise LGFAError(f"the prompt file {path} cannot be read as UTF-8 text "
-                            f"({error.__class__.__name__}).") from error
+        text = _text(path)
         try:
             return cls.parse(text)
         except LGFAError as error:
@@ -115,6 +115,9 @@ class Prompts:
                 raise LGFAError(f"the template {template!r} has no {{}} where the word goes.")
         if not self.words or not all(self.words):
             raise LGFAError("there are no prompts: give at least one word or sentence a line.")
+        if sum(map(len, self.words)) * len(self.templates) > MOST:
+            raise LGFAError(f"there are more than {MOST:,} sentences: give fewer words or "
+                            "templates.")
         seen: dict[str, int] = {}
         for index, word in enumerate(self.words):
             for one in word:
@@ -127,3 +130,27 @@ class Prompts:
 
 def _index(count: int, generator: torch.Generator) -> int:
     return int(torch.randint(count, (), generator=generator))
+
+
+def _text(path: str | Path) -> str:
+    """A prompt file's text; LGFAError for what is no text."""
+    name = f"the prompt file {path}"
+    try:
+        # A named pipe may never begin; the shell's <(..) gives one in /dev.
+        if os.path.exists(path) and not os.path.isfile(path) and \
+                not str(path).startswith("/dev/"):
+            raise LGFAError(f"{name} cannot be read: it is no file.")
+        with open(path, "rb") as file:
+            data = file.read(LARGEST + 1)
+    except (OSError, ValueError) as error:
+        if isinstance(error, LGFAError):
+            raise
+        raise LGFAError(f"{name} cannot be read: {reason(error)}.") from error
+    if len(data) > LARGEST:
+        raise LGFAError(f"{name} is larger than {LARGEST:,} bytes: is it the right one?")
+    if b"\0" in data:
+        raise LGFAError(f"{name} holds zero bytes, which no UTF-8 text does: save it as UTF-8.")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise LGFAError(f"{name} cannot be read as UTF-8 text: save it as UTF-8.") from error

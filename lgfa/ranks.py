@@ -7,13 +7,14 @@ rounding, on any number of ranks. With one rank every function here returns its 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
 
-from .errors import LGFAError
+from .errors import LGFAError, is_out_of_memory, reason
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,19 @@ class Ranks:
         dist.all_reduce(total)
         return bool(total > 0)
 
+    def on_first(self, job: Callable[[], Any]) -> Any:
+        """What `job` gives on the first rank, None on the others. When it fails there, all ranks
+        end with a sentence, and none waits for another for ever."""
+        result = failure = None
+        if self.first:
+            try:
+                result = job()
+            except Exception as error:      # goes on below, when the others know
+                failure = error
+        if self.any(failure is not None):
+            raise failure or LGFAError("the training ends, as the first rank says above.")
+        return result
+
     def wait(self) -> None:
         """Returns when every rank is here."""
         if self.size > 1:
@@ -79,17 +93,36 @@ def start(
     device: str | torch.device | None = None,   # None: an accelerator if there is one, else CPU
 ) -> Ranks:
     """Joins the process group that torchrun's environment describes; alone without torchrun."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
+    size = _number("WORLD_SIZE", 1)
     if size == 1:
         return Ranks(device=pick_device(device))
-    rank, local = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0"))
-    device = pick_device(device)
+    rank, local = _number("RANK"), _number("LOCAL_RANK", 0)
+    device = pick_device(device, local)
     if device.type != "cpu":
-        device = torch.device(device.type, local)
         torch.get_device_module(device).set_device(device)
     if not dist.is_initialized():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     return Ranks(rank, size, device)
+
+
+def lost(error: Exception, here: Ranks) -> Exception:
+    """A sentence where a rank ended and took the others' connection away, else the error."""
+    text = str(error).lower()
+    if here.size > 1 and any(sign in text for sign in (
+            "connection closed by peer", "connection reset by peer", "broken pipe",
+            "remote process exited", "socket")):
+        return LGFAError("the training ends, since another rank has ended: its last lines say "
+                         "why.")
+    return error
+
+
+def _number(name: str, default: int | None = None) -> int:
+    """A number that torchrun puts into the environment."""
+    text = os.environ.get(name, "" if default is None else str(default))
+    if not (text.isascii() and text.isdigit() and len(text) < 9):
+        raise LGFAError(f"the environment has {name}={text!r}, which torchrun would not set: "
+                        "start several processes with torchrun, or unset WORLD_SIZE.")
+    return int(text)
 
 
 def stop() -> None:
@@ -98,14 +131,28 @@ def stop() -> None:
         dist.destroy_process_group()
 
 
-def pick_device(device: str | torch.device | None = None) -> torch.device:
-    """The device asked for, or the accelerator of this machine, or the CPU."""
+def pick_device(
+    device: str | torch.device | None = None,   # None: the accelerator of this machine, or the CPU
+    index: int | None = None,               # which of several accelerators; None = as `device` says
+) -> torch.device:
+    """The device asked for, if it can be used; LGFAError otherwise."""
+    accelerator = getattr(torch, "accelerator", None)
     if device is not None:
         try:
-            return torch.device(device)
+            picked = torch.device(device)
         except RuntimeError as error:
             raise LGFAError(f"there is no device {device!r}: use cpu, cuda or mps.") from error
-    accelerator = getattr(torch, "accelerator", None)
-    if accelerator is not None and accelerator.is_available():
-        return accelerator.current_accelerator()
-    return torch.device("cpu")
+    elif accelerator is not None and accelerator.is_available():
+        picked = accelerator.current_accelerator()
+    else:
+        picked = torch.device("cpu")
+    if index is not None and picked.type != "cpu":
+        picked = torch.device(picked.type, index)
+    try:
+        float(torch.zeros((), device=picked))
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        if is_out_of_memory(error):
+            raise
+        raise LGFAError(f"the device {str(picked)!r} cannot be used here ({reason(error)}): use "
+                        f"another one.") from error
+    return picked

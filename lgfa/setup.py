@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from .config import TrainConfig
-from .data import SampleSource
+from .data import SampleSource, check_truncation
 from .domain import DOMAINS
 from .errors import LGFAError, is_out_of_memory
 from .prompts import Prompts
@@ -57,6 +57,7 @@ def samples(
     truncation: float,                      # of domains that have no sampler of their own
 ) -> SampleSource:
     """Stills that the generator makes up."""
+    check_truncation(truncation)
     return own.source(generator) if own else SampleSource(generator, truncation)
 
 

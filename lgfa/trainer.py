@@ -6,9 +6,10 @@ numbers come from one torch.Generator on the CPU, drawn for the whole batch on e
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import augment, checkpoints
+from . import augment, checkpoints, claim, resume
 from .config import TrainConfig
 from .data import Source
 from .errors import LGFAError
@@ -70,6 +71,8 @@ class Trainer:
         progress: Callable[[Progress], None] | None = None,     # called on the first rank
         should_stop: Callable[[], bool] | None = None,          # asked before each step
         note: Callable[[str], None] | None = None,              # told of resuming and the like
+        choices: Mapping[str, Any] | None = None,   # what the motion model was made with, by name;
+        #                                     as equal as all settings when the training goes on
     ) -> None:
         self.config, self.motion, self.source, self.prompts = config, motion, source, prompts
         self.out = Path(out) if out is not None else None
@@ -90,11 +93,16 @@ class Trainer:
         if source.num_layers != generator.num_layers:
             raise LGFAError(f"the source gives {source.num_layers} codes an image, the generator "
                             f"takes {generator.num_layers}: they do not belong together.")
+        length = getattr(source, "w_dim", generator.config.w_dim)
+        if length != generator.config.w_dim:
+            raise LGFAError(f"the source gives codes of length {length}, the generator takes "
+                            f"{generator.config.w_dim}: they do not belong together.")
         self.scaler = torch.amp.GradScaler(self.ranks.device.type,
                                            enabled=config.precision == "fp16")
         self.random = torch.Generator().manual_seed(config.seed)
         self.step, self.values, self._saved = 0, {}, None
-        self._settings = self._all_settings() if self.out is not None else {}
+        self._claim: claim.Claim | None = None
+        self._settings = self._all_settings(choices or {}) if self.out is not None else {}
 
     # ---- the loop
 
@@ -104,35 +112,29 @@ class Trainer:
     ) -> Result:
         """Trains to the last step or until should_stop.
 
-        Raises LGFAError when a folder holds another training, when the settings of a resumed one
-        differ, and when a loss is no number any more; the last checkpoint then stays.
+        Raises LGFAError when a folder holds another training or one is at work there, when the
+        settings of a resumed one differ, when a loss is no number any more, and when the disk is
+        full; the last checkpoint then stays.
         """
-        with torch.inference_mode(False), torch.enable_grad():
-            log = self._begin(resume)
+        with contextlib.ExitStack() as held, torch.inference_mode(False), torch.enable_grad():
+            held.callback(self.motion.eval)
+            log = self._begin(resume, held)
             begun, first, stopped = time.monotonic(), self.step, False
-            try:
-                while self.step < self.config.iterations:
-                    stopped = self.ranks.any(self.should_stop())
-                    if stopped:
-                        break
-                    self._set_rates()
-                    clips = self.draw()
-                    terms = self.objective(clips)
-                    self.values = self._measure(terms)
-                    self._backward(terms["total"])
-                    self._update()
-                    self.step += 1
-                    if log:
-                        log.add(self.step, self.values)
-                    sheet = self._sample() if self._due(self.config.sample_every) else None
-                    if self._due(self.config.save_every):
-                        self._save()
-                    self._tell(begun, first, sheet)
-                return self._finish(stopped)
-            finally:
-                self.motion.eval()
-                if log:
-                    log.close()
+            while self.step < self.config.iterations:
+                stopped = self.ranks.any(self.should_stop())
+                if stopped:
+                    break
+                self._set_rates()
+                clips = self.draw()
+                terms = self.objective(clips)
+                self.values = self._measure(terms)
+                self._backward(terms["total"])
+                self._update()
+                self.step += 1
+                sheet = None if self.out is None else self.ranks.on_first(
+                    lambda: self._write_step(log))
+                self._tell(begun, first, sheet)
+            return self._finish(stopped)
 
     def draw(self) -> Clips:
         """The next batch; draws for all ranks, keeps this rank's rows."""
@@ -203,11 +205,14 @@ class Trainer:
 
     # ---- files
 
-    def _begin(self, resume: bool) -> checkpoints.Log | None:
-        """Takes up the newest checkpoint or begins anew; opens the log on the first rank."""
+    def _begin(self, resume: bool, held: contextlib.ExitStack) -> checkpoints.Log | None:
+        """Takes the folder, then the newest checkpoint or begins anew; opens the log on the first
+        rank. `held` gives back what it took."""
         ranks = self.ranks
         self.motion.train()
         if self.out is not None:
+            self._claim = ranks.on_first(
+                lambda: held.enter_context(claim.alone(self.out, self.note)))
             folder = self.out / "checkpoints"
             if resume:
                 self._resume(folder)
@@ -218,14 +223,19 @@ class Trainer:
                 raise LGFAError(f"the ranks do not see the same checkpoints in {folder}: give a "
                                 "folder that all of them share.")
         ranks.share([*self.motion.parameters(), *self.motion.buffers(), *self.average])
-        if self.out is None or not ranks.first:
-            return None
-        checkpoints.clean(folder)
-        return checkpoints.Log(self.out / "log.jsonl", self.step)
+        return None if self.out is None else ranks.on_first(lambda: self._open_log(held))
 
-    def _all_settings(self) -> dict[str, Any]:
+    def _open_log(self, held: contextlib.ExitStack) -> checkpoints.Log:
+        """The log up to this step; what a killed training left half written goes."""
+        claim.clean(self.out)
+        log = checkpoints.Log(self.out / "log.jsonl", self.step)
+        held.callback(log.close)
+        return log
+
+    def _all_settings(self, choices: Mapping[str, Any]) -> dict[str, Any]:
         """All that must be equal for a training to go on."""
-        own = self.motion.clip_config
+        own, prompts = self.motion.clip_config, self.prompts
+        codes = getattr(self.source, "encoder_hash", None)
         return {
             "train": asdict(self.config),
             "motion": asdict(self.motion.config),
@@ -233,14 +243,23 @@ class Trainer:
             "networks": {name: network_hash(network)[:16]
                          for name, network in self.objective.frozen().items()},
             "source": self.source.describe(),
-            "prompts": f"{len(self.prompts.words)} words "
-                       + text_hash("\n".join(self.prompts.sentences()))[:16],
+            "prompts": f"{len(prompts.words)} words "
+                       + text_hash("\n".join(prompts.sentences()))[:16],
+            # .. and what older checkpoints do not hold, which go on all the same
+            "choices": {**choices, **({"encoder": codes[:16]} if codes else {}), "words": text_hash(
+                json.dumps([prompts.words, prompts.templates]))[:16]},
         }
+
+    def _write_step(self, log: checkpoints.Log) -> Path | None:
+        """All that this step leaves in the folder; gives the sample strips."""
+        log.add(self.step, self.values)
+        sheet = self._sample() if self._due(self.config.sample_every) else None
+        if self._due(self.config.save_every):
+            self._save()
+        return sheet
 
     def _save(self) -> None:
         """Writes a checkpoint that holds everything."""
-        if self.out is None or not self.ranks.first:
-            return
         device = self.ranks.device
         state = {
             "step": self.step,
@@ -257,52 +276,65 @@ class Trainer:
                           else torch.get_device_module(device).get_rng_state(),
             },
         }
+        self._claim.check()
         self._saved = checkpoints.write(self.out / "checkpoints", state, self.config.keep)
 
     def _resume(self, folder: Path) -> None:
-        """Takes everything from the newest checkpoint; LGFAError when the settings differ."""
-        found = checkpoints.read_latest(folder)
+        """Takes everything from the newest whole checkpoint; LGFAError when the settings differ.
+        Nothing is changed before all of it is found to be right."""
+        found = checkpoints.read_latest(folder, self._check_state, self.note)
         if found is None:
             self.note(f"{folder} holds no checkpoint yet: the training begins anew.")
             return
         self._saved, state = found
-        checkpoints.compare(state["settings"], self._settings, TrainConfig.FREE)
+        random = state["random"]
         self.motion.load_state_dict(state["motion"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        resume.load_optimizer(self.optimizer, state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         for mean, stored in zip(self.average, state["average"], strict=True):
             mean.copy_(stored)
-        random = state["random"]
         self.random.set_state(random["training"])
         torch.set_rng_state(random["torch"])
-        if random["device"] is not None and self.ranks.device.type != "cpu":
-            torch.get_device_module(self.ranks.device).set_rng_state(random["device"])
+        resume.set_device_random(self.ranks.device, random["device"])
         self.objective.unit = self.objective.latent_unit()
         self.step, self.values = state["step"], state["values"]
         self.note(f"the training goes on from step {self.step} ({self._saved.name}).")
 
+    def _check_state(self, state: dict[str, Any]) -> None:
+        """LGFAError unless a checkpoint's state can be taken up as a whole; Unlike when it is one
+        of a training with other settings."""
+        checkpoints.check_settings(state)
+        checkpoints.compare(state["settings"], self._settings, TrainConfig.FREE)
+        resume.check_values(state.get("values"))
+        resume.check_tensors(state.get("motion"), self.motion.state_dict(), "motion model")
+        resume.check_average(state.get("average"), self.average)
+        resume.check_optimizer(state.get("optimizer"), self.optimizer, state["step"])
+        resume.check_scaler(state.get("scaler"), self.scaler)
+        resume.check_random(state.get("random"))
+
     def _finish(self, stopped: bool) -> Result:
         """The last checkpoint, and the network by itself."""
-        network = None
-        if self.out is not None and self.ranks.first:
-            from . import formats
-            if self._saved is None or f"step-{self.step:08d}.pt" != self._saved.name:
-                self._save()
-            network = self.out / "motion.safetensors"
-            with self.averaged():
-                formats.save(network, self.motion,
-                             {"step": self.step, "training": self._settings})
+        network = None if self.out is None else self.ranks.on_first(self._write_network)
         self.ranks.wait()
         return Result(self.step, stopped, self.values, self._saved, network)
+
+    def _write_network(self) -> Path:
+        """Writes what is not written yet at the end."""
+        from . import formats
+        if self._saved is None or checkpoints.step_of(self._saved) != self.step:
+            self._save()
+        self._claim.check()
+        network = self.out / "motion.safetensors"
+        with self.averaged():
+            formats.save(network, self.motion, {"step": self.step, "training": self._settings})
+        return network
 
     @torch.no_grad()
     def _sample(self) -> Path | None:
         """Sample strips, always of the same stills and sentences; touches no random state."""
-        if self.out is None or not self.ranks.first:
-            return None
         from .sheets import contact_sheet, save_picture
         config, objective, device = self.config, self.objective, self.ranks.device
-        random = torch.Generator().manual_seed(config.seed + 1)
+        random = torch.Generator().manual_seed((config.seed + 1) % 2**64)
         count = min(config.sample_rows, len(self.prompts.words))
         w_inv, still = self.source.draw(count, random)
         w_inv, texts = w_inv.to(device), self.prompts.draw(count, random)

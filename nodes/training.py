@@ -121,11 +121,13 @@ def train(
 
     Raises ComfyUI's exception when the user cancels; the checkpoint is written before.
     """
+    from ..lgfa.claim import check_free
     from ..lgfa.setup import no_memory
 
     prompts, batch = parse_words(options.words, options.template, options.batch)
     result = _result_file(check_name(options.name))
     out = Path(confined(RUNS, options.name))
+    check_free(out)
     if stills.source is None and stills.generator != generator.name:
         raise LGFAError(f"the source gives stills of {stills.generator}, the training has "
                         f"{generator.name}: connect the same generator to both.")
@@ -149,6 +151,7 @@ def _trainer(generator: Network, clip: Network, stills: Stills, losses: Losses |
     """The trainer with networks of its own, and the gain that its result will get."""
     from ..lgfa import setup
     from ..lgfa.frames.film import working_bytes
+    from ..lgfa.hashes import network_hash
     from ..lgfa.ranks import Ranks
     from ..lgfa.trainer import Trainer
 
@@ -165,8 +168,10 @@ def _trainer(generator: Network, clip: Network, stills: Stills, losses: Losses |
     source = stills.source or setup.samples(own, copies["generator"], stills.truncation)
     if motion is None:
         learner = _fresh(own, copies, source, prompts, config, stills, options)
+        choices = {"offsets": OFFSETS[options.offsets]}
     else:
         learner = _going_on(motion, clip, copies["clip"]).to(device)
+        choices = {"motion": network_hash(motion.patcher.model)[:16]}
         config = dataclasses.replace(config, frames=learner.config.train_frames)
     gain = options.gain or _own_gain(own if motion is None else None, options)
     report, should_stop = _reporter(out, options)
@@ -174,7 +179,7 @@ def _trainer(generator: Network, clip: Network, stills: Stills, losses: Losses |
         config, learner, copies["generator"], source, prompts, copies["clip"],
         copies["perceptual"], copies["identity"], out, Ranks(device=device),
         report, should_stop,
-        lambda said: logging.info("LGFA: %s", said))
+        lambda said: logging.info("LGFA: %s", said), choices)
     return trainer, gain
 
 
@@ -213,7 +218,7 @@ def _seed(out: Path, options: Options) -> int:
     ComfyUI draws another one for every run unless it is told not to."""
     from ..lgfa import checkpoints
 
-    found = checkpoints.read_latest(out / "checkpoints")
+    found = checkpoints.read_latest(out / "checkpoints", checkpoints.check_settings)
     if found is None:
         return options.seed % 2**63
     if not options.resume:

@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..files import atomic_path
+from .. import checkpoints, resume, unpickle
+from ..errors import LGFAError, reading
 
 
 def fit(
@@ -41,11 +42,7 @@ def fit(
     average = {k: v.detach().clone() for k, v in network.state_dict().items()}
     path, start, spent = Path(folder) / f"{name}.ckpt", 0, 0.0
     if path.exists():
-        state = torch.load(path, weights_only=True)
-        network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
-        rng.set_state(state["rng"])
-        average, start, spent = state["average"], state["step"], state["seconds"]
+        average, start, spent = _take_up(path, network, optimizer, average, rng)
     network.train()
     begun, figures = time.time(), {}
 
@@ -72,14 +69,38 @@ def fit(
             text = " ".join(f"{k} {v:.4g}" for k, v in figures.items())
             print(f"{name} {step + 1}/{steps} {seconds / 60:.1f} min {text}", flush=True)
         if (step + 1) % save_every == 0 or step + 1 == steps:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_path(path) as temporary:
-                torch.save({"network": network.state_dict(), "optimizer": optimizer.state_dict(),
-                            "average": average, "rng": rng.get_state(), "step": step + 1,
-                            "seconds": spent + time.time() - begun}, temporary)  # fmt: skip
+            checkpoints.save(path, {
+                "network": network.state_dict(), "optimizer": optimizer.state_dict(),
+                "average": average, "rng": rng.get_state(), "step": step + 1,
+                "seconds": spent + time.time() - begun})  # fmt: skip
     network.load_state_dict(average)
     network.minutes = (spent + time.time() - begun) / 60
     return network.eval()
+
+
+def _take_up(
+    path: Path,  # checkpoint
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: dict[str, Tensor],  # as it would begin
+    rng: torch.Generator,
+) -> tuple[dict[str, Tensor], int, float]:
+    """Everything from a checkpoint: averaged weights, step, seconds spent. LGFAError, and nothing
+    is changed, unless it is this training's."""
+    try:
+        with reading(path):
+            state = unpickle.read(path)
+            step, spent = int(state["step"]), float(state["seconds"])
+            resume.check_tensors(state["network"], network.state_dict(), "network")
+            resume.check_tensors(state["average"], average, "average")
+            resume.check_optimizer(state["optimizer"], optimizer, step)
+            torch.Generator().set_state(state["rng"])
+    except LGFAError as error:
+        raise LGFAError(f"{error} Remove it to begin this training again.") from error
+    network.load_state_dict(state["network"])
+    resume.load_optimizer(optimizer, state["optimizer"])
+    rng.set_state(state["rng"])
+    return state["average"], step, spent
 
 
 @torch.no_grad()

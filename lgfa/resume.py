@@ -1,0 +1,133 @@
+"""What a checkpoint must hold before anything of it is taken up: a wrong one changes nothing."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .errors import LGFAError, reading
+
+MOMENTS = {"step", "exp_avg", "exp_avg_sq"}     # what Adam keeps of a parameter
+#: of an optimiser's group: set anew at each step, or ways to compute the same
+OWN_WAY = ("lr", "foreach", "fused", "capturable", "differentiable")
+
+
+def check_tensors(
+    stored: Any,
+    like: Mapping[str, Tensor],             # what is there now, by the same names
+    what: str,                              # the part of the checkpoint, for the sentence
+) -> None:
+    """LGFAError unless the same tensors are there, of the same shapes and types, all finite."""
+    if not isinstance(stored, Mapping) or stored.keys() != like.keys():
+        raise LGFAError(f"its {what} has not the parts that this training has.")
+    for name, value in stored.items():
+        wanted = like[name]
+        if not isinstance(value, Tensor) or value.shape != wanted.shape or \
+                value.dtype != wanted.dtype:
+            raise LGFAError(f"its {what} has no {name} of the right shape and type.")
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise LGFAError(f"its {what} holds NaN or infinite numbers in {name}.")
+
+
+def check_average(stored: Any, average: Sequence[Tensor]) -> None:
+    """LGFAError unless there is an average for each of these tensors."""
+    if not isinstance(stored, list):
+        raise LGFAError("its average is no list of tensors.")
+    check_tensors(_numbered(stored), _numbered(average), "average")
+
+
+def check_optimizer(
+    stored: Any,
+    optimizer: torch.optim.Optimizer,       # Adam
+    step: int,                              # of the checkpoint
+) -> None:
+    """LGFAError unless it is the same optimiser's state, with numbers that it can have."""
+    own = optimizer.state_dict()["param_groups"]
+    groups = stored.get("param_groups") if isinstance(stored, dict) else None
+    if not isinstance(groups, list) or len(groups) != len(own) or \
+            not all(map(_is_group_like, groups, own)):
+        raise LGFAError("its optimizer is not this training's.")
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    moments = stored.get("state")
+    if not isinstance(moments, dict) or not all(
+            type(key) is int and 0 <= key < len(parameters) for key in moments):
+        raise LGFAError("its optimizer has a state of other parameters.")
+    for key, state in moments.items():
+        size = parameters[key]
+        check_tensors(state, {name: torch.empty((), dtype=torch.float32) if name == "step"
+                              else size for name in MOMENTS}, f"optimizer state {key}")
+        if not 0 <= float(state["step"]) <= step or bool((state["exp_avg_sq"] < 0).any()):
+            raise LGFAError(f"its optimizer state {key} holds impossible numbers.")
+
+
+def check_scaler(stored: Any, scaler: torch.amp.GradScaler) -> None:
+    """LGFAError unless a scaler can have these numbers."""
+    if not isinstance(stored, dict) or stored.keys() != scaler.state_dict().keys() or not all(
+            isinstance(value, int | float) and 0 <= value < float("inf")
+            for value in stored.values()):
+        raise LGFAError("its scaler is not this training's.")
+
+
+def check_random(
+    stored: Any,                            # {"training", "torch", "device"}: random states
+) -> None:
+    """LGFAError unless random generators can be set to these states."""
+    if not isinstance(stored, dict) or not {"training", "torch", "device"} <= stored.keys():
+        raise LGFAError("its random states are not all there.")
+    with reading(part="its random state"):
+        for name in ("training", "torch"):
+            torch.Generator().set_state(stored[name])
+    device = stored["device"]
+    if device is not None and not (isinstance(device, Tensor) and device.dtype == torch.uint8
+                                   and device.ndim == 1):
+        raise LGFAError("its random state of the device is none.")
+
+
+def check_values(stored: Any) -> None:
+    """LGFAError unless they are a step's losses by name."""
+    if not isinstance(stored, dict) or not all(
+            isinstance(name, str) and isinstance(value, float) and abs(value) < float("inf")
+            for name, value in stored.items()):
+        raise LGFAError("its losses are no finite numbers.")
+
+
+def load_optimizer(
+    optimizer: torch.optim.Optimizer,       # changed
+    stored: Mapping[str, Any],              # checked
+) -> None:
+    """Takes an optimiser's state as copies, which share no memory with each other."""
+    optimizer.load_state_dict({
+        "state": {key: {name: value.clone() for name, value in state.items()}
+                  for key, state in stored["state"].items()},
+        "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def set_device_random(device: torch.device, stored: Tensor | None) -> None:
+    """Sets an accelerator's random state, where it has one of that size: another kind of device
+    has another, and all that a training draws is drawn on the CPU."""
+    if stored is None or device.type == "cpu":
+        return
+    module = torch.get_device_module(device)
+    if stored.shape == module.get_rng_state().shape:
+        module.set_rng_state(stored)
+
+
+def _is_group_like(stored: Any, own: Mapping[str, Any]) -> bool:
+    """Whether an optimiser's group has this one's parameters and settings."""
+    needed = {"params", "betas", "name", "rate"} & own.keys()   # others are newer torches'
+    if not isinstance(stored, dict) or not needed <= stored.keys():
+        return False
+    return all(_equal(stored[name], value) for name, value in own.items()
+               if name in stored and name not in OWN_WAY)
+
+
+def _equal(one: Any, two: Any) -> bool:
+    """Whether plain values are equal; tensors never are."""
+    return type(one) is type(two) and not isinstance(one, Tensor) and bool(
+        list(one) == list(two) if isinstance(one, list | tuple) else one == two)
+
+
+def _numbered(tensors: Sequence[Any]) -> dict[str, Any]:
+    return {str(index): tensor for index, tensor in enumerate(tensors)}
