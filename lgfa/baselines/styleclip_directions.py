@@ -23,8 +23,8 @@ from torch import Tensor, nn
 
 from .. import formats, unpickle
 from ..domain import sample_latent
-from ..errors import LGFAError
-from ..formats import safetensors_io
+from ..errors import LGFAError, reading
+from ..formats import npy, safetensors_io
 from .styleclip_global import Directions, GlobalDirection, changed, split, styles, widths
 from .styleclip_global import Settings as EditSettings
 from .table import Parts, half
@@ -165,23 +165,22 @@ def read(path: str | Path, parts: Parts) -> Directions:
     found = tree["state_dict"]
     if set(found) != {"relevance", "std"}:
         raise LGFAError(f"{path} is not whole: it holds {', '.join(sorted(found)) or 'nothing'}.")
+    for name, ndim in (("relevance", 2), ("std", 1)):
+        if found[name].ndim != ndim or not found[name].is_floating_point():
+            raise LGFAError(f"{path} is damaged: its {name} is no table of real numbers with "
+                            f"{ndim} dimension{'s' if ndim > 1 else ''}.")
     return _checked(found["relevance"], found["std"], parts, path)
 
 
 def _read_public(path: Path, parts: Parts) -> Directions:
-    try:
-        relevance = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise LGFAError(f"{path} is no array of numbers: {error}.") from error
-    if relevance.ndim != 2 or relevance.dtype.kind != "f":
-        raise LGFAError(f"{path} holds an array {list(relevance.shape)} of {relevance.dtype}, and "
-                        "relevance is [channels, length of CLIP's embeddings].")
+    relevance = npy.read(path, 2)
     beside = path.with_name("S_mean_std")
     if beside.is_file():
-        std = torch.cat(_public_std(beside, parts))
+        with reading(beside):
+            std = torch.cat(_public_std(beside, parts))
     else:
         std = statistics(parts, Settings())[1].cpu()
-    return _checked(torch.from_numpy(relevance).float(), std[:len(relevance)], parts, path)
+    return _checked(relevance, std[:len(relevance)], parts, path)
 
 
 def _public_std(path: Path, parts: Parts) -> list[Tensor]:
@@ -189,25 +188,36 @@ def _public_std(path: Path, parts: Parts) -> list[Tensor]:
     tree = unpickle.read(path)
     levels = len(parts.generator.synthesis.to_rgbs)
     rgb = [1 + 3 * level for level in range(levels)]    # conv, RGB, then conv, conv, RGB a level
-    if not isinstance(tree, list | tuple) or len(tree) != 2 or len(tree[1]) != 3 * levels - 1:
+    if not _is_row(tree) or len(tree) != 2 or not _is_row(tree[1]) \
+            or len(tree[1]) != 3 * levels - 1:
         raise LGFAError(f"{path} is no S_mean_std of this generator: it must hold the means and "
                         f"deviations of {3 * levels - 1} layers.")
-    rows = [torch.as_tensor(np.asarray(row)).float().flatten()
-            for i, row in enumerate(tree[1]) if i not in rgb]
+    rows = [_numbers(row, path) for i, row in enumerate(tree[1]) if i not in rgb]
     if [len(row) for row in rows] != widths(parts.generator.synthesis):
         raise LGFAError(f"{path} belongs to a generator with other widths "
                         f"({', '.join(str(len(row)) for row in rows)}).")
     return rows
 
 
+def _is_row(value: object) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def _numbers(row: object, path: Path) -> Tensor:
+    """One layer's deviations as a tensor of one dimension."""
+    row = torch.from_numpy(row) if isinstance(row, np.ndarray) and row.dtype.kind == "f" else row
+    if not isinstance(row, Tensor) or not row.is_floating_point():
+        raise LGFAError(f"{path} holds one {type(row).__name__} where an array of a layer's "
+                        "deviations should be: it is damaged.")
+    return row.float().flatten()
+
+
 def _checked(relevance: Tensor, std: Tensor, parts: Parts, path: Path) -> Directions:
     """Both on the networks' device, finite, and of this generator and CLIP."""
-    if not bool(torch.isfinite(relevance).all() and torch.isfinite(std).all()):
-        raise LGFAError(f"{path} holds NaN or infinite numbers.")
     device = parts.generator.latent_avg.device
     found = Directions(relevance.float().to(device), std.float().to(device))
-    try:
+    if not all(bool(torch.isfinite(value).all()) for value in (found.relevance, found.std)):
+        raise LGFAError(f"{path} holds NaN or infinite numbers.")
+    with reading(path):
         GlobalDirection(parts.generator, parts.clip, found)
-    except LGFAError as error:
-        raise LGFAError(f"{path}: {error}") from error
     return found

@@ -102,7 +102,16 @@ class CLIP(nn.Module):
 
     def encode_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
         """[B, context_length] token numbers -> [B, d] of length 1."""
+        self._check_vocabulary(tokens)
         return _unit(self.model.encode_text(tokens.to(self.mean.device)))
+
+    def _check_vocabulary(self, tokens: torch.Tensor) -> None:
+        """LGFAError where a text tower was made for a tokeniser with fewer words than ours."""
+        table = getattr(getattr(self.model, "text", self.model), "token_embedding", None)
+        if isinstance(table, nn.Embedding) and int(tokens.max()) >= table.num_embeddings:
+            raise LGFAError(f"this CLIP knows {table.num_embeddings:,} tokens and CLIP's tokeniser "
+                            f"gives numbers up to {int(tokens.max()):,}: it was made for another "
+                            "tokeniser, so it cannot read sentences here; give another CLIP.")
 
     def tokenize(self, texts: Sequence[str]) -> torch.Tensor:
         """Sentences -> [B, context_length] token numbers (int64, on the CPU).

@@ -1,7 +1,8 @@
 """Extractors of others, which users have or do not: Inception of FID, I3D of FVD.
 
-Nothing is downloaded and no file of theirs is run by this project: Inception goes through the
-package clean-fid, which the paper measured with, and I3D is handed over as a loaded module.
+Nothing is downloaded. Inception goes through the package clean-fid, which the paper measured with
+and which runs its file as a TorchScript program: only the one published file is handed to it, known
+by its check sum. I3D is handed over as a loaded module.
 """
 from __future__ import annotations
 
@@ -13,8 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import LGFAError
+from ..hashes import file_hash
 
 INCEPTION_FILE = "inception-2015-12-05.pt"
+# .. of the published file
+INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
 INCEPTION_SIDE, I3D_SIDE = 299, 224
 I3D_FRAMES = 10                             # fewer leave its deepest maps empty
 
@@ -46,6 +50,9 @@ def load_inception(file: str | Path) -> Inception:
         raise LGFAError(f"{file} is no {INCEPTION_FILE}: fetch it from https://nvlabs-fi-cdn."
                         f"nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/{INCEPTION_FILE} "
                         f"and keep its name.")
+    if file_hash(file) != INCEPTION_SHA256:
+        raise LGFAError(f"{file} is not the published {INCEPTION_FILE}: it is damaged or another "
+                        "program, and programs in files are not run here; fetch it again.")
     from cleanfid.inception_torchscript import InceptionV3W
 
     return Inception(InceptionV3W(str(file.parent), download=False, resize_inside=False))

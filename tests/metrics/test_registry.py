@@ -252,3 +252,18 @@ def test_face_recognition_of_photographs(clip, tmp_path):
     pairs = [(vectors[i] - vectors[j]).norm() for i, j in ((0, 1), (0, 2), (1, 2))]
     assert found["acd_inceptionresnet"] == pytest.approx(float(sum(pairs) / 3), rel=1e-3)
     assert found["acd_irse50"] > 0
+
+
+def test_a_program_under_inceptions_name_is_not_run(tmp_path, monkeypatch):
+    """clean-fid runs its file as TorchScript, so only the published one is handed on."""
+    class Marked(torch.nn.Module):
+        def forward(self, x):
+            return x
+
+    monkeypatch.setattr(foreign.importlib.util, "find_spec", lambda name: name)
+    torch.jit.save(torch.jit.script(Marked()), tmp_path / foreign.INCEPTION_FILE)
+    ran = []
+    monkeypatch.setattr(torch.jit, "load", lambda *args, **kwargs: ran.append(args))
+    with pytest.raises(LGFAError, match="programs in files are not run here"):
+        foreign.load_inception(tmp_path / foreign.INCEPTION_FILE)
+    assert not ran
