@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,11 @@ example: jobs.csv
   writes results/smile.mp4, .. A row with several files numbers them: smile.mp4, smile_2.png.
   Pictures are given the same way: a column image with faces/anna.png in its cells.
 
+limits:
+  --timeout is for one answer as a whole, however it trickles in; files may take as long for each
+  MB. An answer that cannot be understood ends its row, and is asked for again by the next run of
+  the same command. The headers of --header go to the server alone, never to where it sends us on.
+
 stopping and going on:
   The same command goes on after Ctrl-C, a crash or a lost server: finished rows are not repeated,
   rows that are on the server are picked up, failed and changed rows run again. What is known lies
@@ -46,6 +52,9 @@ stopping and going on:
 exit code: 0 all rows are finished, 1 some failed or the server went away, 2 wrong usage (nothing
 was queued), 130 Ctrl-C.
 """
+
+TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"          # a header's name
+OURS = ("connection", "content-length", "content-type", "transfer-encoding", "upgrade")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -75,7 +84,15 @@ def add_parser(subparsers: Any) -> None:
                        help="how often a lost connection is tried again, after 0.5, 1, 2, .. 15 "
                             "seconds (default: 6)")
     group.add_argument("--timeout", type=_seconds, default=60.0, metavar="SECONDS",
-                       help="how long to wait for one answer of the server (default: 60)")
+                       help="how long one answer of the server may take, from the connection to "
+                            "its last byte; files: each MB of them, up or down (default: 60)")
+    group.add_argument("--row-timeout", type=_seconds, metavar="SECONDS",
+                       help="how long a row may run on the server, or wait there while no other "
+                            "row of the table ends; it is then stopped there and fails (default: "
+                            "no limit)")
+    group.add_argument("--max-result", type=_size, default="4G", metavar="SIZE",
+                       help="the largest file to fetch, like 500M or 20G; also never more than "
+                            "the disk has room for (default: 4G)")
     group.add_argument("--poll", type=_seconds, default=1.0, metavar="SECONDS",
                        help="how often to look at the server (default: 1)")
     group.add_argument("--header", action="append", default=[], metavar="'NAME: VALUE'",
@@ -101,6 +118,14 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _size(text: str) -> int:
+    found = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?([kmgt]?)i?b?", text.strip().lower())
+    size = int(float(found[1]) * 1024 ** " kmgt".index(found[2] or " ")) if found else 0
+    if not size:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size above 0 like 500M or 4G")
+    return size
+
+
 def queue(args: argparse.Namespace) -> int:
     """Runs the table; returns the exit code. LGFAError before anything is queued is code 2."""
     from .queue import jobs, results, workflow
@@ -111,7 +136,7 @@ def queue(args: argparse.Namespace) -> int:
     show = Show()
     looking = args.dry_run or args.list_columns
     server = Server(args.server, 0 if looking else args.retries, args.timeout,
-                    _headers(args.header), show.warn)
+                    _headers(args.header), show.warn, args.max_result)
     flow = workflow.read(args.workflow)
     if not args.list_columns:
         for option in ("jobs", "out"):
@@ -135,11 +160,18 @@ def _ask_types(server: Any, flow: Any, show: Any, looking: bool) -> None:
 
     Without a server one can still look at a table: types are then those of the values.
     """
-    from .queue.server import Away
+    from .queue.errors import Away, Refused
+
+    def asked(kind: str) -> Any:
+        try:
+            return server.node_info(kind)
+        except Refused as error:
+            show.warn(f"{error} The types of {kind} are guessed from the workflow.")
+            return {}
 
     try:
         server.queue()
-        infos = {kind: server.node_info(kind) for kind in flow.classes}
+        infos = {kind: asked(kind) for kind in flow.classes}
     except Away:
         if not looking:
             raise
@@ -158,7 +190,7 @@ def _run(args: argparse.Namespace, server: Any, flow: Any, rows: Any, state: Any
     from .queue.run import Runner
 
     runner = Runner(server, flow, rows, state, args.out, show, args.jobs_at_once, args.poll,
-                    args.previews)
+                    args.previews, args.row_timeout)
     try:
         tally = runner.run()
     except KeyboardInterrupt:
@@ -205,11 +237,16 @@ def _list(flow: Any, show: Any) -> int:
 
 
 def _headers(lines: list[str]) -> dict[str, str]:
-    """--header's lines as a dict; LGFAError when one is none."""
-    out = {}
+    """--header's lines as a dict; LGFAError when one is none, or is not ours to set."""
+    out: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.partition(":")
-        if not colon or not name.strip() or not line.isprintable():
+        name = name.strip()
+        if not colon or not re.fullmatch(TOKEN, name) or not line.isprintable():
             raise LGFAError(f"--header {line!r}: write it as 'Name: value'.")
-        out[name.strip()] = value.strip()
+        if not all(ord(c) < 256 for c in value):
+            raise LGFAError(f"--header {name}: its value holds a sign that HTTP cannot send.")
+        if name.lower() in OURS:
+            raise LGFAError(f"--header {name}: each request sets this itself: leave it out.")
+        out[name] = value.strip()
     return out

@@ -42,12 +42,14 @@ def workflow(**inputs: Any) -> dict[str, Any]:
 class FakeComfy(ThreadingHTTPServer):
     """`faults` counts down by name: "before /prompt", "after /prompt", "503 /queue", "cut /view".
 
-    Words in the text of a row say how it ends: boom, interrupt, blocked, partial, several, gifs.
+    Words in the text of a row say how it ends: boom, interrupt, blocked, partial, several, gifs,
+    stuck (it runs until somebody interrupts it).
     """
     daemon_threads = True
+    handler: type[BaseHTTPRequestHandler]
 
     def __init__(self, delay: float = 0.0, port: int = 0) -> None:
-        super().__init__(("127.0.0.1", port), Handler)
+        super().__init__(("127.0.0.1", port), self.handler)
         self.delay, self.lag = delay, 0.0
         self.faults: Counter[str] = Counter()
         self.asked: Counter[str] = Counter()
@@ -60,6 +62,7 @@ class FakeComfy(ThreadingHTTPServer):
         self.executed: list[str] = []               # prompt ids
         self.prompts: list[dict[str, Any]] = []     # what was executed
         self.deepest = 0
+        self.interrupted: list[str] = []            # prompt ids
         self.sockets: list[Any] = []
         self.lock, self._over = threading.RLock(), threading.Event()
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
@@ -104,6 +107,9 @@ class FakeComfy(ThreadingHTTPServer):
             self._tell({"type": "progress", "data": {"value": 3, "max": 16, "prompt_id": item[1],
                                                      "node": "3"}})
             time.sleep(self.delay)
+            while "stuck" in item[2]["2"]["inputs"]["text"] and item[1] not in self.interrupted:
+                if self._over.wait(0.005):
+                    return
             with self.lock:
                 if self.running != [item]:
                     continue                        # forgotten meanwhile
@@ -124,7 +130,7 @@ class FakeComfy(ThreadingHTTPServer):
             messages.append(["execution_error", {
                 **where, "exception_message": "the face\nis too small.\n", "timestamp": now,
                 "exception_type": "ValueError", "traceback": ["secret"]}])
-        elif "interrupt" in text:
+        elif "interrupt" in text or "stuck" in text:
             messages.append(["execution_interrupted", {**where, "timestamp": now}])
         else:
             messages.append(["execution_success", {"prompt_id": prompt_id,
@@ -134,7 +140,7 @@ class FakeComfy(ThreadingHTTPServer):
                     **where, "exception_message": "Execution Blocked: no CLIP in it"}})
             else:
                 outputs = self._outputs(text, prompt)
-        bad = "boom" in text or "interrupt" in text
+        bad = any(word in text for word in ("boom", "interrupt", "stuck"))
         return {"prompt": item, "outputs": outputs, "meta": {},
                 "status": {"status_str": "error" if bad else "success", "completed": not bad,
                            "messages": messages}}
@@ -216,6 +222,10 @@ class Handler(BaseHTTPRequestHandler):
                 return self._answer(b"")
             self._answer({"queue_running": comfy.running, "queue_pending": comfy.pending})
 
+    def _interrupt(self, body: bytes | None) -> None:
+        self.server.interrupted.append(json.loads(body or b"{}")["prompt_id"])
+        self._answer(b"")
+
     def _history(self, _: bytes | None) -> None:
         comfy, key = self.server, self.url.path.split("/")[2]
         with comfy.lock:
@@ -279,3 +289,6 @@ class Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             if self.connection in self.server.sockets:
                 self.server.sockets.remove(self.connection)
+
+
+FakeComfy.handler = Handler

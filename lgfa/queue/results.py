@@ -1,17 +1,18 @@
 """What a finished prompt left: files under any key, or the reason why there are none."""
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from ..errors import LGFAError
+from .bounded import finite
 from .jobs import Job
-from .server import one_line
+from .server import one_line, shortened
 from .workflow import Workflow
 
-LONGEST_REASON = 600
 SUFFIX = r"\.[A-Za-z0-9]{1,10}"
 
 
@@ -37,7 +38,8 @@ def outputs(entry: dict[str, Any], previews: bool = False) -> list[dict[str, Any
 
 def node_order(node: str) -> tuple[int, str]:
     """Node ids by number, 9 before 10."""
-    return (int(node) if node.isdigit() else 1 << 62, node)
+    is_number = node.isascii() and node.isdigit() and len(node) < 19
+    return (int(node) if is_number else 1 << 62, node)
 
 
 def names(row: str, entries: list[dict[str, Any]]) -> list[str]:
@@ -63,10 +65,10 @@ def in_the_way(folder: Path, rows: Iterable[str]) -> list[str]:
 
 
 def seconds(entry: dict[str, Any]) -> float | None:
-    """How long the server worked on a prompt, by its own clock."""
-    times = [data["timestamp"] for _, data in events(entry)
-             if isinstance(data.get("timestamp"), (int, float))]
-    return (times[-1] - times[0]) / 1000 if len(times) > 1 else None
+    """How long the server worked on a prompt, by its own clock; None when that says nothing."""
+    times = [data["timestamp"] for _, data in events(entry) if finite(data.get("timestamp"))]
+    took = (times[-1] - times[0]) / 1000 if len(times) > 1 else math.nan
+    return took if 0 <= took < 1e9 else None
 
 
 # ---- reasons
@@ -78,7 +80,7 @@ def failure(entry: dict[str, Any], workflow: Workflow) -> str | None:
             return f"it was interrupted on the server, at {named(workflow, data.get('node_id'))}."
         if kind == "execution_error":
             text = one_line(data.get("exception_message")) or one_line(data.get("exception_type"))
-            return shortened(f"{named(workflow, data.get('node_id'))}: {text}")
+            return f"{named(workflow, data.get('node_id'))}: {text}"
     status = entry.get("status")
     if isinstance(status, dict) and status.get("status_str") == "error":
         return "the server says that it failed, and no reason."
@@ -89,7 +91,8 @@ def events(entry: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """The messages that the history keeps: (kind, data)."""
     status = entry.get("status")
     messages = status.get("messages") if isinstance(status, dict) else None
-    return [(str(one[0]), one[1]) for one in messages or ()
+    messages = messages if isinstance(messages, list) else []
+    return [(str(one[0]), one[1]) for one in messages
             if isinstance(one, (list, tuple)) and len(one) == 2 and isinstance(one[1], dict)]
 
 
@@ -98,7 +101,8 @@ def node_errors(errors: Any, workflow: Workflow) -> str:
     out = []
     for node, about in errors.items() if isinstance(errors, dict) else ():
         listed = about.get("errors") if isinstance(about, dict) else None
-        for error in listed or ():
+        listed = listed if isinstance(listed, list) else []
+        for error in (one for one in listed if isinstance(one, dict)):
             text = ": ".join(filter(None, (one_line(error.get("message")),
                                            one_line(error.get("details")))))
             out.append(f"{named(workflow, node)}: {text}")
@@ -107,12 +111,8 @@ def node_errors(errors: Any, workflow: Workflow) -> str:
 
 def named(workflow: Workflow, node: Any) -> str:
     """A node of the workflow with its title, or its bare id when it is none of them."""
-    return workflow.name(str(node)) if str(node) in workflow.nodes else f"node {node}"
-
-
-def shortened(text: str) -> str:
-    """At most LONGEST_REASON characters."""
-    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]} .."
+    node = one_line(node)
+    return workflow.name(node) if node in workflow.nodes else f"node {shortened(node, 80)}"
 
 
 # ---- what stands in the way, at the beginning

@@ -4,14 +4,17 @@ from __future__ import annotations
 import time
 import uuid
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import LGFAError
+from ..errors import LGFAError, reading, reason
 from . import results
+from .errors import Refused, Stop
 from .jobs import Job
-from .server import Away, Refused, Server
+from .server import Server, shortened
 from .show import Show
 from .state import Record, State
 from .watch import Watch
@@ -21,15 +24,20 @@ from .workflow import Workflow
 # somebody emptied its queue. A few polls of patience, since behind a proxy answers may be old.
 PATIENCE = 5                                    # polls
 MOST_LOSSES = 3                                 # times that a row is queued anew
+MOST_ODD = 5                                    # answers in a row that cannot be understood
 
 
 @dataclass
 class Flight:
-    """A row on the server. `partial`: complaints about outputs that it will not make."""
+    """A row on the server. `partial`: complaints about outputs that it will not make; `again`:
+    its answer did not come in an earlier run either."""
     job: Job
     partial: str = ""
+    again: bool = False
     running: bool = False
     missing: float | None = None                # since when nothing is known of it
+    odd: int = 0                                # answers that could not be understood
+    since: float = field(default_factory=time.monotonic)    # when its time began
 
 
 @dataclass
@@ -58,11 +66,20 @@ def _planned(job: Job, row: Record, out: Path) -> str:
         return "new"
     if row.digest != job.digest:
         return "changed"
-    if row.status == "failed":
+    if row.status == "failed" and not row.there:
         return "again"
     if row.status == "done" and all((out / name).is_file() for name in row.files):
         return "finished"
-    return "pick up"            # queued, or finished and somebody removed the files
+    return "pick up" if row.prompt_id else "new"    # queued, or its files did not come, or went
+
+
+def in_words(error: Exception) -> str:
+    """The sentence for whatever went wrong with an answer."""
+    try:
+        with reading("the server's answer"):
+            raise error
+    except LGFAError as told:
+        return str(error if isinstance(error, LGFAError) else told)
 
 
 class Runner:
@@ -70,11 +87,13 @@ class Runner:
 
     def __init__(self, server: Server, workflow: Workflow, jobs: list[Job], state: State,
                  out: Path, show: Show, at_once: int = 4, poll: float = 1.0,
-                 previews: bool = False) -> None:
-        """`at_once`: rows on the server at a time; `poll`: seconds between two looks at it."""
+                 previews: bool = False, row_timeout: float | None = None) -> None:
+        """`at_once`: rows on the server at a time; `poll`: seconds between two looks at it;
+        `row_timeout`: seconds that a row may run, or wait while no other of ours ends."""
         self.server, self.workflow, self.jobs = server, workflow, jobs
         self.state, self.out, self.show = state, out, show
         self.at_once, self.poll, self.previews = at_once, poll, previews
+        self.row_timeout, self.odd = row_timeout, 0
         self.waiting: deque[Job] = deque()
         self.flying: dict[str, Flight] = {}
         self.losses: dict[str, int] = {}
@@ -115,11 +134,11 @@ class Runner:
             what = plans[job.name]
             if what == "finished":
                 self.tally.before += 1
-            elif what == "pick up":
-                self.flying[row.prompt_id] = Flight(job)
+            elif what == "pick up" and row.prompt_id not in self.flying:
+                self.flying[row.prompt_id] = Flight(job, again=row.there)
             else:
                 if what == "changed" and row.status == "queued":
-                    self.server.forget(row.prompt_id)
+                    self._quietly(self.server.forget, row.prompt_id)
                 self.waiting.append(job)
         if self.tally.before or self.flying:
             self.show.line(f"{self.tally.before} of {len(self.jobs)} rows are finished, "
@@ -130,22 +149,12 @@ class Runner:
     def _send(self, job: Job) -> None:
         """Uploads what the row needs and queues it. A refusal ends the row, not the run."""
         prompt_id = str(uuid.uuid4())
-        try:
+        with self._row_alone(job):
             for (node, key), path in job.uploads.items():
                 job.prompt[node]["inputs"][key] = self._upload(path, job.folders[node, key])
             # Written down first: after a kill between the two it is asked for, not sent twice.
             self.state.queued(job.name, job.digest, prompt_id)
             errors = self.server.submit(job.prompt, prompt_id, self.state.client_id)
-        except Refused as error:
-            answer = error.answer if isinstance(error.answer, dict) else {}
-            reason = results.node_errors(answer.get("node_errors"), self.workflow)
-            self._fail(job, reason or str(error))
-        except OSError as error:
-            self._fail(job, f"cannot read {error.filename}: {error.strerror}.")
-        except Away:
-            self.waiting.appendleft(job)
-            raise
-        else:
             partial = results.node_errors(errors, self.workflow)
             self.flying[prompt_id] = Flight(job, partial)
 
@@ -159,23 +168,84 @@ class Runner:
     def _look(self) -> None:
         """One look at the server: what is finished is fetched, what is lost is sent anew."""
         # The queue first: what leaves it is in the history before the history is asked for.
-        queued = self.server.queue()
+        queued = self._queued()
         lost = []
-        for prompt_id, flight in list(self.flying.items()):
-            if prompt_id in queued:
-                flight.running, flight.missing = queued[prompt_id] == "running", None
-                continue
-            entry = self.server.history(prompt_id)
-            if entry is not None:
-                self._finish(flight, entry, prompt_id)
-                del self.flying[prompt_id]
-            elif flight.missing is None:
-                flight.missing = time.monotonic()
-            elif time.monotonic() - flight.missing >= PATIENCE * self.poll:
-                del self.flying[prompt_id]
-                lost.append(flight.job)
+        # Those that run first: when one of them ends, the time of the others begins anew.
+        for prompt_id, flight in sorted(
+                self.flying.items(), key=lambda item: (queued or {}).get(item[0]) != "running"):
+            with self._row_alone(flight.job, prompt_id):
+                if queued is not None and prompt_id in queued:
+                    self._wait_for(flight, prompt_id, queued[prompt_id] == "running")
+                    continue
+                entry = self._history(flight, prompt_id)
+                if entry is not None:
+                    self._finish(flight, entry, prompt_id)
+                    self._landed(prompt_id)
+                elif queued is None:
+                    self._wait_for(flight, prompt_id, flight.running)
+                elif flight.missing is None:
+                    flight.missing = time.monotonic()
+                elif time.monotonic() - flight.missing >= PATIENCE * self.poll:
+                    self._landed(prompt_id)
+                    lost.append(flight.job)
         for job in reversed(lost):              # each goes to the front
             self._lost(job)
+
+    def _queued(self) -> dict[str, str] | None:
+        """What is queued; None when the answer cannot be understood, which is borne for a while:
+        the history may tell more."""
+        try:
+            queued = self.server.queue()
+            self.odd = 0
+            return queued
+        except Refused as error:
+            self.odd += 1
+            if self.odd > MOST_ODD:
+                raise Stop(str(error)) from error
+            if self.odd == 1:
+                self.show.warn(str(error))
+            return None
+
+    def _history(self, flight: Flight, prompt_id: str) -> dict[str, Any] | None:
+        """A prompt's history; an answer that cannot be understood counts as none for a while."""
+        try:
+            entry = self.server.history(prompt_id)
+            flight.odd = 0
+            return entry
+        except Refused:
+            flight.odd += 1
+            if flight.odd >= MOST_ODD:
+                raise
+            flight.missing = None
+            return None
+
+    def _wait_for(self, flight: Flight, prompt_id: str, running: bool) -> None:
+        """A row that is still on the server; it fails when its time is over."""
+        if running and not flight.running:
+            flight.since = time.monotonic()
+        flight.running, flight.missing = running, None
+        if self.row_timeout and time.monotonic() - flight.since > self.row_timeout:
+            stopped = self._quietly(self.server.stop, prompt_id)
+            self._landed(prompt_id)
+            what = "ran" if running else "waited"
+            self._fail(flight.job, f"it {what} for more than {self.row_timeout:g} s "
+                       f"(--row-timeout){'' if stopped else ', and could not be stopped'}.")
+
+    def _landed(self, prompt_id: str) -> None:
+        """A row is no longer on the server: the time of those behind it begins."""
+        self.flying.pop(prompt_id, None)
+        for flight in self.flying.values():
+            if not flight.running:
+                flight.since = time.monotonic()
+
+    @staticmethod
+    def _quietly(ask: Any, prompt_id: str) -> bool:
+        """Asks for something that would be good, but is not needed. Whether it was done."""
+        try:
+            ask(prompt_id)
+            return True
+        except Refused:
+            return False
 
     def _lost(self, job: Job) -> None:
         count = self.losses[job.name] = self.losses.get(job.name, 0) + 1
@@ -200,11 +270,7 @@ class Runner:
                 "workflow needs a node that saves one."
             self._fail(job, blocked)
             return
-        try:
-            files = self._fetch(job, found)
-        except Refused as error:
-            self._fail(job, str(error))
-            return
+        files = self._fetch(job, found)
         if flight.partial:
             self._fail(job, f"{len(files)} file(s) came, but a part was refused: {flight.partial}")
             return
@@ -222,13 +288,39 @@ class Runner:
         for name, one in zip(files, found, strict=True):
             self.server.download(one, self.out / name)
         for name in self.state.rows[job.name].files:
-            if name not in files and Path(name).name == name:
-                (self.out / name).unlink(missing_ok=True)
+            if name not in files:
+                try:
+                    (self.out / name).unlink(missing_ok=True)
+                except OSError as error:
+                    raise LGFAError(f"cannot remove {self.out / name}, which an earlier version "
+                                    f"of the row left: {reason(error)}.") from error
         return files
 
-    def _fail(self, job: Job, reason: str) -> None:
-        reason = str(LGFAError(reason))         # without the terminal codes of others
-        self.state.failed(job.name, job.digest, reason)
+    @contextmanager
+    def _row_alone(self, job: Job, prompt_id: str = "") -> Iterator[None]:
+        """Where a row's failure is caught: whatever is wrong with the answers to it, or with its
+        files, ends this row and no other. Stop passes, and the row is left for the next run.
+
+        `prompt_id`: under which the server has it; then it may still give what did not come.
+        """
+        try:
+            yield
+        except Stop:
+            if not prompt_id:
+                self.waiting.appendleft(job)
+            raise
+        except Exception as error:          # answers of any shape lead to whatever error
+            answer = getattr(error, "answer", None)
+            errors = answer.get("node_errors") if isinstance(answer, dict) else None
+            flight = self.flying.get(prompt_id)
+            self._landed(prompt_id)
+            gone = getattr(error, "status", 200) == 404
+            self._fail(job, results.node_errors(errors, self.workflow) or in_words(error),
+                       there=flight is not None and not flight.again and not gone)
+
+    def _fail(self, job: Job, reason: str, there: bool = False) -> None:
+        reason = shortened(str(LGFAError(reason)))      # without the terminal codes of others
+        self.state.failed(job.name, job.digest, reason, there)
         self.tally.failed.append(job.name)
         self._row(job, f"FAILED: {reason}")
 
@@ -236,6 +328,7 @@ class Runner:
 
     def _row(self, job: Job, text: str) -> None:
         tally = self.tally
+        self.odd = 0
         count = tally.before + tally.done + len(tally.failed)
         self.show.line(f"[{count:>{len(str(tally.total))}}/{tally.total}] {job.name}: {text}")
 

@@ -5,6 +5,8 @@ import shutil
 import sys
 from typing import TextIO
 
+from ..errors import printable
+
 
 class Show:
     """Results go to standard output line by line, warnings to standard error."""
@@ -18,20 +20,20 @@ class Show:
         """A line that stays."""
         self._wipe()
         encoding = self.out.encoding or "utf-8"
-        self.out.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+        self.out.write(printable(text).encode(encoding, "replace").decode(encoding) + "\n")
         self.out.flush()                        # a log is read while it grows
 
     def warn(self, text: str) -> None:
         """A line about trouble that is being dealt with."""
         self._wipe()
-        print(f"warning: {text}", file=self.err, flush=True)
+        print(f"warning: {printable(text)}", file=self.err, flush=True)
 
     def status(self, text: str) -> None:
         """The line that changes; "" takes it away. Nothing where there is no terminal."""
         if not self.live:
             return
         self._wipe()
-        text = text[: shutil.get_terminal_size().columns - 1]
+        text = printable(text)[: shutil.get_terminal_size().columns - 1]
         self.out.write(text)
         self.out.flush()
         self._shown = len(text)

@@ -15,17 +15,24 @@ from typing import Any
 
 from ..errors import LGFAError
 from ..files import explain, lock, remove_leftovers
+from .bounded import parse
+from .errors import Stop
 
 FILE = "queue.state.jsonl"
+EVENTS = ("queued", "saving", "done", "failed")
 
 
 @dataclass
 class Record:
-    """What is known of a row: the job it was (`digest`), where it is, and its files."""
+    """What is known of a row: the job it was (`digest`), where it is, and its files.
+
+    `there`: it failed, but only its answer or its files did not come; the server may have them.
+    """
     digest: str = ""
     prompt_id: str = ""
     status: str = ""                            # "", queued, done, failed
     reason: str = ""
+    there: bool = False
     files: list[str] = field(default_factory=list)
 
 
@@ -74,13 +81,13 @@ class State:
         """The records that a file's lines amount to."""
         for line in data.split(b"\n"):
             try:
-                event = json.loads(line)
+                event = parse(line, strict=True)
                 if event["event"] == "client":
-                    self.client_id = str(event["id"])
-                else:
+                    self.client_id = uuid.UUID(event["id"]).hex
+                elif event["event"] in EVENTS:
                     self._apply(event)
-            except (ValueError, KeyError, TypeError):
-                continue                        # cut off by a kill
+            except (ValueError, LookupError, TypeError, AttributeError):
+                continue                        # cut off by a kill, or damaged
 
     # ---- events
 
@@ -96,9 +103,10 @@ class State:
         """A row is finished, and its files are all there."""
         self._note({"event": "done", "row": name, "files": files})
 
-    def failed(self, name: str, digest: str, reason: str) -> None:
-        """A row failed; the next run tries it again."""
-        self._note({"event": "failed", "row": name, "digest": digest, "reason": reason})
+    def failed(self, name: str, digest: str, reason: str, there: bool = False) -> None:
+        """A row failed; the next run tries it again, or asks for it again if it is `there`."""
+        self._note({"event": "failed", "row": name, "digest": digest, "reason": reason,
+                    "there": there})
 
     def _note(self, event: dict[str, Any]) -> None:
         self._append(event)
@@ -108,15 +116,17 @@ class State:
         row = self.rows.setdefault(str(event["row"]), Record())
         kind = event["event"]
         if kind == "saving":
-            row.files = [*row.files, *(f for f in map(str, event["files"]) if f not in row.files)]
+            row.files = list(dict.fromkeys([*row.files, *plain_names(event["files"])]))
             return
         row.status = kind
         if kind == "queued":
             row.digest, row.prompt_id = str(event["digest"]), str(event["prompt_id"])
+            row.there = False
         elif kind == "done":
-            row.files = [str(file) for file in event["files"]]
+            row.files = plain_names(event["files"])
         elif kind == "failed":
             row.digest, row.reason = str(event["digest"]), str(event["reason"])
+            row.there = event.get("there") is True
 
     def _append(self, event: dict[str, Any]) -> None:
         self._write(json.dumps({**event, "time": round(time.time(), 3)}).encode() + b"\n")
@@ -127,7 +137,12 @@ class State:
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise LGFAError(f"cannot write {self.path}: {explain(error) or error}.") from error
+            raise Stop(f"cannot write {self.path}: {explain(error) or error}.") from error
+
+
+def plain_names(files: list[str]) -> list[str]:
+    """Those of some names that are files of the folder itself."""
+    return [name for name in map(str, files) if name.isprintable() and Path(name).name == name]
 
 
 def peek(folder: Path) -> State:
