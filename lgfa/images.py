@@ -7,6 +7,7 @@ shows it. Animated files give their first frame; EXIF rotation and colour profil
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,20 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
-from .errors import LGFAError
+from .errors import LGFAError, reading
+from .image_files import MAX_PIXELS, MIN_SIDE, check_size, open_image
 
-MIN_SIDE = 16                               # pixels; nothing of a face is left below
-MAX_PIXELS = 128_000_000                    # a 108 megapixel photograph passes, a bomb does not
+__all__ = ["MAX_PIXELS", "MIN_SIDE", "check_batch", "check_masks", "read_batch", "read_image",
+           "square", "to_unit"]
+
+OVERSHOOT = 0.5                             # beyond the range: resampling may do that a little
+_ORIENTATION, _TURNS = 0x0112, {             # the EXIF tag; how a picture of each value is turned
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90}
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")     # Pillow clips these on convert()
 
 
@@ -35,7 +43,8 @@ def read_image(
     Raises LGFAError for anything that is not one picture of a sensible size.
     """
     if isinstance(image, (str, Path)):
-        x, name = _from_pil(_open(Path(image)), str(image)), str(image)
+        with open_image(Path(image)) as picture:
+            x, name = _from_pil(picture, str(image)), str(image)
     elif isinstance(image, Image.Image):
         x, name = _from_pil(image, "the image"), "the image"
     elif isinstance(image, (np.ndarray, Tensor)):
@@ -43,7 +52,7 @@ def read_image(
     else:
         raise LGFAError(f"an image must be a path, a PIL image, an array or a tensor, "
                         f"not {type(image).__name__}.")
-    _check_size(x.shape[3], x.shape[2], name)
+    check_size(x.shape[3], x.shape[2], name)
     return x if size is None else square(x, size)
 
 
@@ -54,6 +63,68 @@ def read_batch(images: Tensor) -> Tensor:
         raise LGFAError(f"a batch of images must be [B,H,W,C], not {list(images.shape)}.")
     x = torch.cat([read_image(one) for one in images])
     return square(x, min(x.shape[2:]))
+
+
+def check_batch(images: Tensor, name: str = "the batch of pictures") -> Tensor:
+    """A ComfyUI IMAGE [B,H,W,C], 0..1, C = 1 to 4 as in read_image -> RGB [B,H,W,3], float32,
+    0..1, on its device; the same tensor where it is that already.
+
+    Raises LGFAError, which begins with the name and says what is wrong with the pictures.
+    """
+    shape = list(images.shape)
+    if images.ndim != 4 or not 1 <= shape[3] <= 4:
+        raise LGFAError(f"{name} has the shape {shape}; pictures are [number, height, width, "
+                        f"channels] with 1 to 4 channels.")
+    if shape[0] == 0:
+        raise LGFAError(f"{name} holds no pictures; give one at least.")
+    check_size(shape[2], shape[1], name)
+    if not images.is_floating_point():
+        raise LGFAError(f"{name} is of the type {_type(images)}; pictures are of floats in 0..1.")
+    low, high = _range(images, name)
+    if shape[3] == 3 and images.dtype == torch.float32 and low >= 0 and high <= 1:
+        return images
+    x = images.float().clamp(0, 1)
+    if shape[3] in (2, 4):
+        x = _on_white(x[..., :-1], x[..., -1:])
+    return x.expand(-1, -1, -1, 3).contiguous()
+
+
+def check_masks(masks: Tensor, name: str = "the batch of masks") -> Tensor:
+    """A ComfyUI MASK [B,H,W], [H,W] or [B,1,H,W], 0..1 or bool -> [B,H,W], float32, 0..1.
+
+    Raises LGFAError as check_batch does.
+    """
+    x, shape = masks, list(masks.shape)
+    x = x[None] if x.ndim == 2 else x[:, 0] if x.ndim == 4 and shape[1] == 1 else x
+    if x.ndim != 3:
+        raise LGFAError(f"{name} has the shape {shape}; masks are [number, height, width].")
+    if x.numel() == 0:
+        raise LGFAError(f"{name} holds no mask, its shape is {shape}; give one at least.")
+    if not x.is_floating_point() and x.dtype != torch.bool:
+        raise LGFAError(f"{name} is of the type {_type(x)}; masks are of floats in 0..1.")
+    x = x.float()
+    _range(x, name)
+    return x.clamp(0, 1)
+
+
+def _range(x: Tensor, name: str) -> tuple[float, float]:
+    """Smallest and largest value; LGFAError for NaN, infinity, and what is not meant as 0..1."""
+    low, high = (float(one) for one in torch.aminmax(x.detach()))
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise LGFAError(f"{name} holds values that are not numbers (NaN or infinity); look at the "
+                        f"node or program that made it.")
+    if low < -OVERSHOOT or high > 1 + OVERSHOOT:
+        raise LGFAError(f"{name} holds values of {low:.3g}..{high:.3g}; they must lie in 0..1.")
+    return low, high
+
+
+def _type(x: Tensor) -> str:
+    return str(x.dtype).removeprefix("torch.")
+
+
+def _on_white(colour: Tensor, alpha: Tensor) -> Tensor:
+    """Colours 0..1 under an alpha 0..1, as a white page shows them."""
+    return colour * alpha + (1 - alpha)
 
 
 def square(x: Tensor, size: int) -> Tensor:
@@ -72,60 +143,25 @@ def to_unit(x: Tensor) -> Tensor:
     return x.add(1).div(2).clamp(0, 1).permute(0, 2, 3, 1).contiguous()
 
 
-def _check_size(width: int, height: int, name: str) -> None:
-    """Refuses pictures too small to hold a face and those too large to be meant."""
-    if min(width, height) < MIN_SIDE:
-        raise LGFAError(f"{name} is {width} x {height} px: "
-                        f"at least {MIN_SIDE} px a side are needed.")
-    if width * height > MAX_PIXELS:
-        raise LGFAError(f"{name} claims {width} x {height} px: more than {MAX_PIXELS // 10**6} "
-                        f"megapixels are refused, make it smaller.")
-
-
-def _open(path: Path) -> Image.Image:
-    """Opens a file by its content, size checked before a pixel is unpacked."""
-    if path.is_dir():
-        raise LGFAError(f"{path} is a folder: give one image file.")
-    if not path.exists():
-        raise LGFAError(f"there is no image {path}.")
-    if path.stat().st_size == 0:
-        raise LGFAError(f"{path} is empty: it holds no image.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            picture = Image.open(path)
-    except Image.DecompressionBombError:
-        raise LGFAError(f"{path} claims more than {MAX_PIXELS // 10**6} megapixels: "
-                        f"that is refused, make it smaller.") from None
-    except OSError as error:                # Pillow's UnidentifiedImageError is one
-        reason = error.strerror or "its content is no picture format that Pillow knows"
-        raise LGFAError(f"{path} cannot be read as an image: {reason}.") from None
-    except Exception as error:              # decoders raise whatever a broken header leads to
-        raise LGFAError(f"{path} cannot be read as an image: {_first_line(error)}.") from None
-    _check_size(*picture.size, str(path))
-    return picture
-
-
-def _first_line(error: Exception) -> str:
-    """Another library's complaint, short enough to be part of one sentence."""
-    text = (str(error) or type(error).__name__).splitlines()[0]
-    return text.rstrip(".")[:120]
-
-
 def _from_pil(picture: Image.Image, name: str) -> Tensor:
     """PIL image of any mode -> [1,3,H,W], -1..1."""
-    _check_size(*picture.size, name)
-    try:
-        if getattr(picture, "n_frames", 1) > 1 and picture.tell() != 0:
+    check_size(*picture.size, name)
+    with reading(name):
+        if picture.tell() != 0:
             picture = picture.copy()        # a frame that the caller chose; seek would move it
         picture.load()
-        picture = ImageOps.exif_transpose(picture)
+        picture = _upright(picture)
         values = _deep(picture) if picture.mode in _DEEP_MODES else _eight_bit(picture)
-    except LGFAError:
-        raise
-    except Exception as error:              # decoders raise whatever broken data leads to
-        raise LGFAError(f"{name} cannot be read as an image: {_first_line(error)}.") from None
     return _finish(torch.from_numpy(values).permute(2, 0, 1)[None])
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Turned as its EXIF data or its XMP say."""
+    try:
+        turn = _TURNS.get(picture.getexif().get(_ORIENTATION, 1))
+    except Exception:                       # broken EXIF data are no reason to refuse a picture
+        turn = None
+    return picture if turn is None else picture.transpose(turn)
 
 
 def _eight_bit(picture: Image.Image) -> np.ndarray:
@@ -210,7 +246,7 @@ def _scale(x: Tensor, first: bool) -> Tensor:
         raise LGFAError("the image holds values that are not numbers (NaN or infinity).")
     low, high = float(x.min()), float(x.max())
     floor, range_name = (-1.0, "-1..1, channels first") if first else (0.0, "0..1, channels last")
-    if low < floor - 0.5 or high > 1.5:                     # resampling may overshoot a little
+    if low < floor - OVERSHOOT or high > 1 + OVERSHOOT:
         raise LGFAError(f"float pixels must lie in {range_name}, not {low:.3g}..{high:.3g}.")
     if first and low >= 0 and high > 0:
         warnings.warn("a channels-first image is read as -1..1, but this one has no value below "
@@ -221,6 +257,5 @@ def _scale(x: Tensor, first: bool) -> Tensor:
 def _finish(x: Tensor) -> Tensor:
     """[1,C,H,W], 0..1 with 1 to 4 channels -> RGB over white, -1..1."""
     if x.shape[1] in (2, 4):
-        colour, alpha = x[:, :-1], x[:, -1:]
-        x = colour * alpha + (1 - alpha)
+        x = _on_white(x[:, :-1], x[:, -1:])
     return x.expand(-1, 3, -1, -1).contiguous().float() * 2 - 1
