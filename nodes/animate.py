@@ -7,9 +7,9 @@ from comfy_api.latest import io
 from comfy_execution.graph_utils import GraphBuilder
 
 from ..lgfa.domain import DOMAINS
-from ..lgfa.errors import LGFAError
 from ..lgfa.timing import check_motion
 from . import folders
+from .checks import Node
 from .language import check_text
 from .motion import easing_input, strength_input
 from .render import fps_input, frame_outputs
@@ -19,7 +19,7 @@ DOMAIN = "toon"                                         # whose generator and en
 MOST_FRAMES = 10_000
 
 
-class AnimateFace(io.ComfyNode):
+class AnimateFace(Node):
     """Expands into the stage nodes, so that ComfyUI's cache works inside: another strength needs
     neither CLIP nor e4e again."""
 
@@ -76,8 +76,6 @@ class AnimateFace(io.ComfyNode):
     def execute(cls, text: str, frames: int, strength: float, fps: float, truncation: float,
                 face_seed: int, seed: int, easing: str, motion_model: str,
                 image: Any = None) -> io.NodeOutput:
-        if (wrong := cls.validate_inputs(text, motion_model)) is not True:
-            raise LGFAError(wrong)
         check_motion(frames, seed, strength, easing)
         graph, chosen = GraphBuilder(), DOMAIN + folders.BUNDLED
         generator = graph.node("LGFA_LoadGenerator", model=chosen).out(0)

@@ -15,6 +15,7 @@ from torch import Tensor
 from ..lgfa.errors import LGFAError
 from ..lgfa.trajectory.layers import LAYERS, mix_layers
 from . import folders, sockets
+from .checks import Node
 from .memory import Network, compute, hand_out, ready, stop_if_interrupted, warnings_to_log
 
 CATEGORY = "LGFA/content"
@@ -23,7 +24,7 @@ MOST = 4096                                 # stills of one batch
 STILLS = ("last frame", "first frame", "all frames")
 
 
-class InvertFace(io.ComfyNode):
+class InvertFace(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -68,7 +69,7 @@ class InvertFace(io.ComfyNode):
         return io.NodeOutput(sockets.Still(torch.cat(codes), is_image=True), torch.cat(pictures))
 
 
-class SampleFace(io.ComfyNode):
+class SampleFace(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -117,7 +118,7 @@ class SampleFace(io.ComfyNode):
         return io.NodeOutput(sockets.Still(torch.cat(codes)), torch.cat(pictures))
 
 
-class MixLatents(io.ComfyNode):
+class MixLatents(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -151,7 +152,7 @@ class MixLatents(io.ComfyNode):
         return io.NodeOutput(sockets.Still(w, nearer.is_image))
 
 
-class SaveLatents(io.ComfyNode):
+class SaveLatents(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -219,7 +220,7 @@ class SaveLatents(io.ComfyNode):
         return {name: json.dumps(value) for name, value in entries.items() if value is not None}
 
 
-class LoadLatents(io.ComfyNode):
+class LoadLatents(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -263,8 +264,6 @@ class LoadLatents(io.ComfyNode):
     def execute(cls, file: str, still: str) -> io.NodeOutput:
         from ..lgfa.latents import load_latents
 
-        if still not in STILLS:
-            raise LGFAError(f"there is no choice {still!r}: use one of {', '.join(STILLS)}.")
         w, info = load_latents(folders.check_content(folders.locate_latents(file)))
         w = compute(w)
         rows = {"last frame": w[-1:], "first frame": w[:1]}.get(still, w)

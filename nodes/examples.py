@@ -6,12 +6,12 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..lgfa import examples
-from ..lgfa.errors import LGFAError
 from . import folders
+from .checks import Node
 from .memory import hand_out
 
 
-class LoadExample(io.ComfyNode):
+class LoadExample(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -42,8 +42,6 @@ class LoadExample(io.ComfyNode):
 
     @classmethod
     def execute(cls, picture: str) -> io.NodeOutput:
-        if (wrong := cls.validate_inputs(picture)) is not True:
-            raise LGFAError(wrong)
         image, points = examples.load(picture)
         return io.NodeOutput(hand_out(image), points)
 

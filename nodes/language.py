@@ -8,6 +8,7 @@ from comfy_api.latest import io
 
 from ..lgfa.errors import LGFAError
 from . import sockets
+from .checks import Node
 from .memory import Network, compute, ready, stop_if_interrupted, warnings_to_log
 
 CATEGORY = "LGFA/language"
@@ -26,7 +27,7 @@ def check_text(text: str | None, template: str | None) -> bool | str:
     return True
 
 
-class EncodeText(io.ComfyNode):
+class EncodeText(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -66,7 +67,7 @@ class EncodeText(io.ComfyNode):
         return io.NodeOutput(sockets.Words(z, texts, clip.name))
 
 
-class EncodeImage(io.ComfyNode):
+class EncodeImage(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -8,8 +8,8 @@ from comfy_api.latest import io
 from comfy_execution.graph_utils import ExecutionBlocker
 from torch import nn
 
-from ..lgfa.errors import LGFAError
 from . import folders, sockets
+from .checks import Node
 from .memory import Network
 
 CATEGORY = "LGFA/load"
@@ -47,7 +47,7 @@ def _model(kind: str, what: str) -> io.Combo.Input:
     return io.Combo.Input("model", options=folders.choices(kind), tooltip=f"{what}: {FILES}.")
 
 
-class _Loader(io.ComfyNode):
+class _Loader(Node):
     """What loaders of one file have in common."""
 
     KIND = ""                               # of lgfa.build.KINDS
@@ -153,7 +153,7 @@ class LoadMotionModel(_Loader):
             f"from the node Load CLIP (LGFA)."))
 
 
-class LoadDomain(io.ComfyNode):
+class LoadDomain(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -188,8 +188,6 @@ class LoadDomain(io.ComfyNode):
 
     @classmethod
     def execute(cls, domain: str) -> io.NodeOutput:
-        if (wrong := folders.check_domain(domain)) is not True:
-            raise LGFAError(wrong)
         motion, clip = load_motion(domain)
         return io.NodeOutput(load_network(domain, "generator"), load_network(domain, "encoder"),
                              clip, motion)

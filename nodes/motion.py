@@ -13,6 +13,7 @@ from ..lgfa.errors import LGFAError
 from ..lgfa.timing import MAX_FRAMES, check_motion
 from ..lgfa.trajectory.wplus import EASINGS
 from . import sockets
+from .checks import Node
 from .language import TEMPLATE
 from .memory import Network, compute, ready, require, stop_if_interrupted, warnings_to_log
 
@@ -140,7 +141,7 @@ def _chained(paths: list[Tensor], texts: Sequence[str]) -> sockets.Path:
 
 
 # ---------------------------------------------------------------- nodes
-class RecurrentMotion(io.ComfyNode):
+class RecurrentMotion(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -177,7 +178,7 @@ class RecurrentMotion(io.ComfyNode):
         return io.NodeOutput(sockets.Codes(torch.cat(codes), texts))
 
 
-class MotionMapper(io.ComfyNode):
+class MotionMapper(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -218,7 +219,7 @@ class MotionMapper(io.ComfyNode):
                                           texts if len(texts) == clips else texts * clips))
 
 
-class ChainExpressions(io.ComfyNode):
+class ChainExpressions(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -257,7 +258,7 @@ class ChainExpressions(io.ComfyNode):
         return io.NodeOutput(_chained(paths, text.texts))
 
 
-class Timeline(io.ComfyNode):
+class Timeline(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..lgfa.errors import LGFAError
 from . import folders, sockets
+from .checks import Node
 from .memory import hand_out, stop_if_interrupted
 
 CATEGORY = "LGFA/photo"
@@ -26,8 +27,6 @@ def detector(choice: str) -> Any:
     """The detector behind a choice, or None; LGFAError when it cannot be had."""
     from ..lgfa.embed import faces
 
-    if choice not in DETECTORS:
-        raise LGFAError(f"there is no detector {choice!r}: choose {', '.join(DETECTORS)}.")
     if choice == NONE:
         return None
     faces.opencv()
@@ -41,7 +40,7 @@ def detector(choice: str) -> Any:
     return faces.YuNet(model)
 
 
-class AlignFace(io.ComfyNode):
+class AlignFace(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -111,7 +110,7 @@ class AlignFace(io.ComfyNode):
         from ..lgfa.embed.sketch import sketch
 
         finder = _Finder(detector)
-        masks = [None] if mask is None else mask.reshape(-1, *mask.shape[-2:])
+        masks = [None] if mask is None else mask
         found = [faces.find(one, framing, points, detections, masks[min(i, len(masks) - 1)],
                             finder, order, i) for i, one in enumerate(image)]
         chosen = [faces.pick(one, face_index) for one in found]
@@ -138,7 +137,7 @@ class _Finder:
         return self.found(image)
 
 
-class PasteFaceBack(io.ComfyNode):
+class PasteFaceBack(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -10,8 +10,8 @@ import torch
 from comfy_api.latest import InputImpl, Types, io
 from torch import Tensor
 
-from ..lgfa.errors import LGFAError
 from . import sockets
+from .checks import Node
 from .memory import PRECISIONS, Network, arithmetic, ready, stop_if_interrupted
 
 CATEGORY = "LGFA/render"
@@ -33,7 +33,7 @@ def frame_outputs() -> list[io.Output]:
     ]
 
 
-class RenderAnimation(io.ComfyNode):
+class RenderAnimation(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -70,8 +70,6 @@ class RenderAnimation(io.ComfyNode):
                 layout: str, noise: str, precision: str) -> io.NodeOutput:
         from ..lgfa.frames import film
 
-        if precision not in PRECISIONS:
-            raise LGFAError(f"there is no precision {precision!r}: use {' or '.join(PRECISIONS)}.")
         config, (clips, frames) = generator.config, trajectory.w.shape[:2]
         device = management.intermediate_device()
         out = film.blank(film.film_shape(clips, frames, config.resolution, layout),

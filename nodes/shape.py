@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..lgfa.errors import LGFAError
 from ..lgfa.timing import MAX_FRAMES, retime
 from ..lgfa.trajectory import wplus
 from . import sockets
+from .checks import Node
 from .memory import compute
 from .motion import check_path_room, easing_input, hold_input, strength_input
 
@@ -53,7 +53,7 @@ def _pair(a: sockets.Path, b: sockets.Path, sign: str, frames: int) -> tuple:
     return first, second, joined
 
 
-class ShapeTrajectory(io.ComfyNode):
+class ShapeTrajectory(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -80,9 +80,6 @@ class ShapeTrajectory(io.ComfyNode):
     @classmethod
     def execute(cls, trajectory: sockets.Path, frames: int, strength: float, hold: int,
                 easing: str, way_back: str) -> io.NodeOutput:
-        if way_back not in WAYS_BACK:
-            raise LGFAError(f"there is no way back {way_back!r}: use one of "
-                            f"{', '.join(WAYS_BACK)}.")
         frames = frames or trajectory.w.shape[1]
         _room(trajectory, frames=frames)
         paths = torch.stack([
@@ -93,7 +90,7 @@ class ShapeTrajectory(io.ComfyNode):
         return io.NodeOutput(sockets.Path(paths, trajectory.texts))
 
 
-class JoinTrajectories(io.ComfyNode):
+class JoinTrajectories(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -122,7 +119,7 @@ class JoinTrajectories(io.ComfyNode):
         return io.NodeOutput(sockets.Path(wplus.join(a, b, overlap), texts))
 
 
-class BlendTrajectories(io.ComfyNode):
+class BlendTrajectories(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -70,7 +70,7 @@ def encode_images(images: Tensor, encoder: Network, generator: Network) -> Any:
     find, progress, codes = ready(encoder)[0], comfy.utils.ProgressBar(len(images)), []
     # What a training takes must not have been made in inference mode.
     with torch.inference_mode(False), torch.no_grad():
-        x = read_batch(images.clone()[..., :3])
+        x = read_batch(images.clone())
         for part in square(x, find.config.input_size).split(CHUNK):
             stop_if_interrupted()
             codes.append(find(part.to(encoder.device)).float().cpu())

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..lgfa.errors import LGFAError
 from . import folders, sockets, stills, training
+from .checks import Node
 from .load import load_network
 from .memory import PRECISIONS, Network, hand_out
 
@@ -28,7 +29,7 @@ def _weight(name: str, default: float, tooltip: str, most: float = 1000.0) -> io
     return io.Float.Input(name, default=default, min=0.0, max=most, step=0.01, tooltip=tooltip)
 
 
-class TrainingSource(io.ComfyNode):
+class TrainingSource(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -73,8 +74,6 @@ class TrainingSource(io.ComfyNode):
     @classmethod
     def execute(cls, generator: Network, truncation: float, folder: str, kind: str,
                 encoder: Network | None = None, images: Tensor | None = None) -> io.NodeOutput:
-        if (wrong := cls.validate_inputs(kind, folder)) is not True:
-            raise LGFAError(wrong)
         source = None
         if kind != "samples" and encoder is None:
             raise LGFAError(f"the latents of {kind} come from a face encoder: connect one, or use "
@@ -88,7 +87,7 @@ class TrainingSource(io.ComfyNode):
         return io.NodeOutput(stills.Stills(generator.name, truncation, source))
 
 
-class LossWeights(io.ComfyNode):
+class LossWeights(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -153,16 +152,13 @@ class LossWeights(io.ComfyNode):
     @classmethod
     def execute(cls, lpips: float, identity: float, perceptual: str, identity_network: str,
                 **weights: Any) -> io.NodeOutput:
-        said = cls.validate_inputs(lpips, identity, perceptual, identity_network)
-        if said is not True:
-            raise LGFAError(said)
         return io.NodeOutput(training.Losses(
             {**weights, "lpips": lpips, "identity": identity},
             load_network(perceptual, "perceptual") if lpips else None,
             load_network(identity_network, "identity") if identity else None))
 
 
-class TrainMotionModel(io.ComfyNode):
+class TrainMotionModel(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import LGFAError
+from ..images import check_batch
 
 FRAMINGS = ("toon", "FFHQ")
 MIN_EYES = 2.0              # pixels between the eyes, below which nothing of a face is left
@@ -43,6 +44,18 @@ class Alignment:
     size: int                   # pixels a side of the crops
     photo: tuple[int, int]      # height and width of the photographs
     framing: str                # one of FRAMINGS
+
+    def check(self, name: str = "the alignment") -> Alignment:
+        """Itself; LGFAError, which begins with the name, when no crop can lie there."""
+        count, whole = len(self.points), (self.size, *self.photo)
+        shapes = np.shape(self.matrix) == (count, 2, 3) and np.shape(self.points) == (count, 5, 2)
+        if not shapes or count == 0 or min(whole) < 1 or self.framing not in FRAMINGS:
+            raise LGFAError(f"{name} is no alignment of a face: make it with Align Face.")
+        sides = self.sides()
+        if not (np.isfinite(self.points).all() and (sides > 0).all() and np.isfinite(sides).all()):
+            raise LGFAError(f"{name} holds values that are not numbers, or a crop without any "
+                            f"size: make it with Align Face.")
+        return self
 
     def __len__(self) -> int:
         return len(self.matrix)
@@ -134,7 +147,7 @@ def _toon(points: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def align(
-    images: Tensor,                     # [B,H,W,C], 0..1; the first three channels are used
+    images: Tensor,                     # [B,H,W,C], 0..1, 1 to 4 channels (images.check_batch)
     points: np.ndarray,                 # [B,5,2] or [5,2] for all of them
     size: int = 256,                    # side of the crops
     framing: str = "FFHQ",              # one of FRAMINGS
@@ -144,6 +157,7 @@ def align(
     Beyond the picture's edge it is mirrored, as the FFHQ recipe does. Pictures are shrunk with
     antialiasing before they are sampled, so nothing flickers when faces are large.
     """
+    images = check_batch(images, "the photo")
     points = np.asarray(points, dtype=np.float64)
     points = np.stack([points] * len(images)) if points.ndim == 2 else points
     matrix = np.stack([crop_matrix(one, framing) for one in points])
@@ -153,15 +167,14 @@ def align(
 
 
 def cut(images: Tensor, where: Alignment) -> Tensor:
-    """The crops [N,size,size,3] of the pictures [N,H,W,C] at an alignment."""
+    """The crops [N,size,size,3] of the pictures [N,H,W,3] at an alignment."""
     height, width = images.shape[1:3]
     ticks = (torch.arange(where.size, dtype=torch.float64) + 0.5) / where.size
     v, u = torch.meshgrid(ticks, ticks, indexing="ij")
     unit = torch.stack([u, v, torch.ones_like(u)], dim=-1)                   # [S,S,3]
     out = []
     for image, matrix, side in zip(images, where.matrix, where.sides(), strict=True):
-        x = image[None, ..., :3].movedim(-1, 1).float()
-        x = _shrink(x, where.size / side)
+        x = _shrink(image[None].movedim(-1, 1).float(), where.size / side)
         grid = unit @ torch.from_numpy(matrix).T                            # [S,S,2] in pixels
         grid = grid / torch.tensor([width, height]) * 2 - 1
         out.append(_sample(x, grid.to(x)[None], "reflection"))
@@ -174,7 +187,7 @@ def _check_reach(where: Alignment) -> None:
     limit = MAX_REACH * max(height, width)
     corners = where.corners()
     outside = (corners.max(1) < 0).any() or (corners.min(1) > [width, height]).any()
-    if outside or np.abs(corners).max() > limit + max(height, width):
+    if outside or not np.abs(corners).max() <= limit + max(height, width):     # NaN is not
         raise LGFAError(f"the points of the face lie beside the picture of {width} x {height} px: "
                         f"they are counted in pixels from its left and upper edge.")
 

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import LGFAError
+from ..images import check_batch
 from .align import Alignment, _sample, _shrink, box, cut, inverse
 
 REGIONS = ("face", "whole crop")
@@ -42,25 +43,27 @@ class Style:
 
 
 def paste(
-    photos: Tensor,                     # [P,H,W,3], 0..1
-    frames: Tensor,                     # [T,S,S,3], 0..1
+    photos: Tensor,                     # [P,H,W,C], 0..1, as all three: see images.check_batch
+    frames: Tensor,                     # [T,S,S,C], 0..1
     where: Alignment,                   # of N crops
     style: Style = Style(),             # noqa: B008 - frozen
-    reconstruction: Tensor | None = None,   # [1 or N,S',S',3], 0..1: the inverted stills
+    reconstruction: Tensor | None = None,   # [1 or N,S',S',C], 0..1: the inverted stills
 ) -> Iterator[Tensor]:
     """Yields the T pictures [1,H,W,3] one after another; `masks` gives their masks.
 
     With one crop, P is 1, or T to paste into the frames of a film. With N crops the frames are
     those of N clips, one after another, and P is N, or T.
     """
+    photos = check_batch(photos, "the photo")
+    frames = check_batch(frames, "the batch of frames")
     where = where.resized(*photos.shape[1:3])
     if frames.shape[1] != frames.shape[2]:
         raise LGFAError(f"the frames are {frames.shape[2]} x {frames.shape[1]} px and should be "
                         f"square, one face each: render them in the layout one after another.")
     clip = check_counts(len(photos), len(frames), len(where))
-    photos, frames = photos[..., :3].float(), frames[..., :3].float()
     if reconstruction is not None:
-        reconstruction = _like(reconstruction[..., :3].float(), frames, len(where))
+        reconstruction = check_batch(reconstruction, "the reconstruction")
+        reconstruction = _like(reconstruction, frames, len(where))
 
     place, at = None, -1
     for number in range(len(frames)):
