@@ -37,13 +37,18 @@ def _fields(budget: Budget) -> Fields:
     return Fields()
 
 
+def _network(budget: Budget) -> Fields:
+    """dnnlib.tflib.network.Network as data; its source is not looked at."""
+    return Fields(class_name="Network", module_type="tensorflow", state={})
+
+
 def _defaultdict(budget: Budget, factory: Any = None) -> dict[Any, Any]:
     return {}
 
 
 def _reconstructor(budget: Budget, cls: Any, base: Any, state: Any) -> Any:
     """copyreg._reconstructor: an empty object of an allowed class."""
-    if not isinstance(cls, Global) or cls.call not in (_dict, _fields):
+    if not isinstance(cls, Global) or cls.call not in (_dict, _fields, _network):
         raise Broken(f"it rebuilds {getattr(cls, 'name', 'something that is no class')}")
     return cls.call(budget)
 
@@ -170,7 +175,7 @@ def _table() -> dict[str, Any]:
         "collections.OrderedDict": _dict, "collections.Counter": _dict,
         "collections.defaultdict": _defaultdict,
         "dnnlib.util.EasyDict": _dict, "dnnlib.EasyDict": _dict,
-        "argparse.Namespace": _fields,
+        "argparse.Namespace": _fields, "dnnlib.tflib.network.Network": _network,
         "copyreg._reconstructor": _reconstructor, "copy_reg._reconstructor": _reconstructor,
         "_codecs.encode": _bytes,
         "torch.Size": _size, "torch.device": _device,
@@ -206,12 +211,6 @@ def _table() -> dict[str, Any]:
 
 ALLOWED = _table()
 
-TENSORFLOW = LGFAError(
-    "this is a TensorFlow StyleGAN pickle (dnnlib.tflib.network.Network), which cannot be read "
-    "here: convert it to a rosinality .pt first, or take NVIDIA's PyTorch .pkl of the same "
-    "network.")
-
-
 def find(module: str, name: str, scripted: bool = False) -> Any:
     """The value behind a name in a pickle; LGFAError that names it for all others."""
     full = f"{module}.{name}"
@@ -219,8 +218,6 @@ def find(module: str, name: str, scripted: bool = False) -> Any:
         return ALLOWED[full]
     if scripted and module.startswith("__torch__"):
         return Global(full, _scripted(full))
-    if module.startswith("dnnlib.tflib"):
-        raise TENSORFLOW
     raise LGFAError(f"refused: it asks for {full[:120]}, and only tensors and plain data are "
                     f"read; nothing in it was run.")
 

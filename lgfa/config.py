@@ -105,35 +105,28 @@ class GeneratorConfig(_Frozen):
 
     def _check(self) -> None:
         sizes = [2**k for k in range(3, 11)]
-        if not _is_whole(self.resolution) or self.resolution not in sizes:
+        if self.resolution not in sizes:
             raise LGFAError(f"generator resolution {self.resolution} is not supported: "
                             f"use one of {', '.join(map(str, sizes))}.")
         levels = self.resolution.bit_length() - 2
-        if not isinstance(self.channels, tuple) or len(self.channels) != levels:
-            count = len(self.channels) if isinstance(self.channels, tuple) else repr(self.channels)
+        if len(self.channels) != levels:
             raise LGFAError(f"a {self.resolution} px generator needs {levels} channel numbers "
-                            f"(4, 8, .. {self.resolution} px), not {count}.")
-        for name in ("channels", "z_dim", "w_dim", "mapping_layers"):
-            value = getattr(self, name)
-            if not all(_is_whole(n) and n >= 1 for n in _each(value)):
-                raise LGFAError(f"generator {name} must be whole numbers from 1, not {value!r}.")
+                            f"(4, 8, .. {self.resolution} px), not {len(self.channels)}.")
+        if min(*self.channels, self.z_dim, self.w_dim, self.mapping_layers) < 1:
+            raise LGFAError("a generator needs channels, z_dim, w_dim and mapping_layers of at "
+                            "least 1.")
         if self.mapping_layers > self.MOST_LAYERS:
             raise LGFAError(f"a generator with {self.mapping_layers} mapping layers is not "
                             f"supported: StyleGAN2 has 8, and {self.MOST_LAYERS} is the limit.")
-        self._check_factors()
+        if not 1e-6 <= self.mapping_lr_multiplier <= 1e6:
+            raise LGFAError(f"a generator's mapping_lr_multiplier is a number like 0.01, not "
+                            f"{self.mapping_lr_multiplier}.")
+        if self.conv_clamp is not None and not 1e-6 <= self.conv_clamp <= 1e6:
+            raise LGFAError(f"a generator's conv_clamp is a number like 256, or none, not "
+                            f"{self.conv_clamp}.")
         if self.architecture not in ("skip", "resnet", "orig"):
             raise LGFAError(f"generator architecture {self.architecture!r} does not exist: "
                             f"use skip, resnet or orig.")
-
-    def _check_factors(self) -> None:
-        for name, value in (("mapping_lr_multiplier", self.mapping_lr_multiplier),
-                            ("conv_clamp", self.conv_clamp)):
-            if name == "conv_clamp" and value is None:
-                continue
-            if (not isinstance(value, int | float) or isinstance(value, bool)
-                    or not 1e-6 <= value <= 1e6):
-                raise LGFAError(f"generator {name} must be a number from 0.000001 to a million, "
-                                f"not {value!r}.")
 
     @classmethod
     def rosinality(
@@ -158,14 +151,6 @@ class GeneratorConfig(_Frozen):
         """Channel table of NVIDIA's networks: min(channel_base / r, channel_max) at r px."""
         sizes = [2**k for k in range(2, resolution.bit_length())]
         return cls(resolution, tuple(min(channel_base // r, channel_max) for r in sizes), **others)
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _each(value: Any) -> tuple[Any, ...]:
-    return value if isinstance(value, tuple) else (value,)
 
 
 def _check_body(
@@ -528,7 +513,8 @@ class TrainConfig(_Frozen):
         for name in ("clip_rate", "motion_rate", "mapper_rate", "grad_clip", "w_reg", "path_reg",
                      "cont", "lpips", "identity", "save_every", "sample_every", "render_chunk"):
             self._need(name, 0 <= getattr(self, name) < float("inf"), "0 or a positive number")
-        self._need("tau", self.tau > 0, "above 0")
+        self._need("seed", 0 <= self.seed < 2**64, "from 0 to 2^64 - 1")
+        self._need("tau", 0 < self.tau < float("inf"), "above 0")
         self._need("rate_end", 0 <= self.rate_end <= 1, "from 0 to 1")
         self._need("ema_decay", 0 <= self.ema_decay < 1, "0 or more and below 1")
         self._need("path_order", self.path_order in (0, 1, 2), "0, 1 or 2")

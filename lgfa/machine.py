@@ -72,14 +72,14 @@ class Machine:
         """The next bytes as one number."""
         return struct.unpack(form, self.take(struct.calcsize(form)))[0]
 
-    def line(self) -> str:
+    def line(self, encoding: str = "utf-8") -> str:
         """The next bytes up to the end of the line."""
         for room in (2**8, 2**12, 2**16, LINE):         # long lines are rare
             block = bytes(self.data[self.pos:self.pos + room])
             end = block.find(b"\n")
             if end >= 0:
                 self.pos += end + 1
-                return block[:end].decode("utf-8")
+                return block[:end].decode(encoding)
         raise Broken(TRUNCATED)
 
     def push(self, value: Any) -> None:
@@ -187,7 +187,7 @@ def _build(m: Machine) -> None:
     if isinstance(target, stored.Array | stored.Dtype):
         target.set_state(state)
     elif isinstance(target, stored.Fields) and isinstance(state, dict):
-        target["state" if m.scripted else "fields"] = state
+        target["state" if "state" in target else "fields"] = state
     elif not isinstance(target, dict) or not isinstance(state, dict | tuple | None):
         raise Broken("it gives attributes to something that has none")
 
@@ -305,8 +305,7 @@ OPCODES: dict[int, Callable[[Machine], None]] = {
     0x8B: lambda m: _long(m, m.number("<i")),
     ord("G"): lambda m: m.push_new(m.number(">d")),
     ord("S"): _string_line,
-    ord("V"): lambda m: m.push_new(m.line().encode("latin1", "backslashreplace")
-                                   .decode("raw-unicode-escape")),
+    ord("V"): lambda m: m.push_new(m.line("latin1").encode("latin1").decode("raw-unicode-escape")),
     ord("T"): lambda m: _text(m, m.number("<I"), "latin1"),
     ord("U"): lambda m: _text(m, m.number("<B"), "latin1"),
     ord("X"): lambda m: _text(m, m.number("<I")),

@@ -27,8 +27,8 @@ GROWTH, SLACK = 4, 64 * 2**20
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)     # of weights in files
 
 # The modules that export FORMATS.
-STAGES = ("rosinality", "nvidia", "encoder", "clip", "motion", "mocogan", "styleclip",
-          "perceptual", "inception_resnet", "foreign")
+STAGES = ("rosinality", "nvidia", "tensorflow", "encoder", "clip", "motion", "mocogan",
+          "styleclip", "perceptual", "inception_resnet", "foreign")
 
 
 @dataclass(frozen=True)

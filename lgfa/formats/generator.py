@@ -161,6 +161,15 @@ def check_colours(count: int) -> None:
                         f"red, green and blue.")
 
 
+def factor(value: Any, what: str) -> float:
+    """A multiplier or a limit as a number; LGFAError, with `what` it is, for all that none can
+    be: NaN, 0, numbers without measure, texts."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 1e-6 <= value <= 1e6:
+        raise LGFAError(f"{what} is {names.shown(value)}: it must be a number above 0, as 0.01 or "
+                        f"256 are.")
+    return float(value)
+
+
 def check_levels(count: int) -> None:
     """Refuses generators whose pictures are smaller or larger than StyleGAN2's."""
     if not 2 <= count <= 9:

@@ -151,15 +151,14 @@ def convert_nvidia(tree: Any) -> tuple[GeneratorConfig, dict[str, Tensor]]:
     config, state = converted(weights, *_factors(settings))
     for path, own in settings.items():
         for name, wanted in _expected(path, config, weights).items():
-            if name in own and not _same(own[name], wanted):
-                raise LGFAError(f"{_named(path, name, own[name])}: only {wanted!r} fits "
+            if name in own and not same(own[name], wanted):
+                raise LGFAError(f"{_named(path, name)} is {shown(own[name])}: only {wanted!r} fits "
                                 f"StyleGAN2's architecture and its weights here.")
     return config, state
 
 
-def _named(path: str, name: str, value: Any) -> str:
-    return (f"this NVIDIA generator's setting {f'{path}.' if path else ''}{name} is "
-            f"{names.shown(value) if not isinstance(value, list) else repr(value)[:60]}")
+def _named(path: str, name: str) -> str:
+    return f"this NVIDIA generator's setting {f'{path}.' if path else ''}{name}"
 
 
 def _settings(node: Mapping[str, Any], path: str = "", depth: int = 0
@@ -173,18 +172,10 @@ def _settings(node: Mapping[str, Any], path: str = "", depth: int = 0
 
 def _factors(settings: Mapping[str, Mapping[str, Any]]) -> tuple[float, float | None]:
     """The mapping's learning-rate multiplier and the clamp of the convolutions."""
-    def number(path: str, name: str, usual: float | None) -> float | None:
-        value = settings.get(path, {}).get(name, usual)
-        if value is None and usual is None:
-            return None
-        if not isinstance(value, int | float) or isinstance(value, bool) \
-                or not 1e-6 <= value <= 1e6:            # NaN too
-            raise LGFAError(f"{_named(path, name, value)}: it must be a number above 0 that "
-                            f"StyleGAN2 can have.")
-        return float(value)
-
-    return (number("mapping.fc0", "bias_gain", LR_MULTIPLIER),
-            number("synthesis.b4.conv1", "conv_clamp", None))
+    rate = settings.get("mapping.fc0", {}).get("bias_gain", LR_MULTIPLIER)
+    clamp = settings.get("synthesis.b4.conv1", {}).get("conv_clamp")
+    return (generator.factor(rate, _named("mapping.fc0", "bias_gain")), None if clamp is None else
+            generator.factor(clamp, _named("synthesis.b4.conv1", "conv_clamp")))
 
 
 def _expected(path: str, config: GeneratorConfig, weights: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -244,15 +235,20 @@ def _fan_in(weights: Mapping[str, Tensor], path: str) -> int:
     return weight.shape[1] if weight is not None and weight.ndim > 1 and weight.shape[1] else 1
 
 
-def _same(value: Any, wanted: Any) -> bool:
+def same(value: Any, wanted: Any) -> bool:
     """Whether a setting has the value that it must have; numbers may be rounded."""
     if isinstance(wanted, list):
         return isinstance(value, list | tuple) and len(value) == len(wanted) and all(
-            map(_same, value, wanted))
+            map(same, value, wanted))
     if isinstance(wanted, bool) or wanted is None or isinstance(wanted, str):
         return type(value) is type(wanted) and value == wanted
     return (isinstance(value, int | float) and not isinstance(value, bool)
             and abs(value) < 1e9 and math.isclose(value, wanted, rel_tol=1e-5))
+
+
+def shown(value: Any) -> str:
+    """A setting out of a file, short enough for a sentence."""
+    return repr(value)[:60] if isinstance(value, list | tuple) else names.shown(value)
 
 
 # --- what the file holds, by its parts
@@ -279,20 +275,20 @@ def _fits(value: Any) -> bool:
     return "mapping.fc0" in parts and any(part.startswith("synthesis.") for part in parts)
 
 
-def _of_generator(tree: Any) -> tuple[Any, set[str]]:
-    place = generator.find(tree, _fits)
-    return (None, set()) if place is None else (place.value, _outline(place.value))
-
-
 def _is_conditional(tree: Any) -> bool:
-    value, parts = _of_generator(tree)
-    classes = value["state"].get("c_dim") if unpickle.is_network(value) else None
-    return "mapping.embed" in parts or (isinstance(classes, int) and classes > 0)
+    place = generator.find(tree, _fits)
+    if place is None:
+        return False
+    pickled = unpickle.is_network(place.value)
+    classes = place.value["state"].get("c_dim") if pickled else None
+    return "mapping.embed" in _outline(place.value) or isinstance(classes, int) and classes > 0
 
 
 def _is_stylegan3(tree: Any) -> bool:
-    return any(part.startswith("synthesis.L0_") or part == "synthesis.input"
-               for part in _of_generator(tree)[1])
+    def fits(value: Any) -> bool:
+        return any(part.startswith("synthesis.L0_") or part == "synthesis.input"
+                   for part in _outline(value))
+    return generator.find(tree, fits) is not None
 
 
 def _is_discriminator(tree: Any) -> bool:
