@@ -22,11 +22,12 @@ def add_parser(subparsers: Any) -> None:
 
 def ab_summary(args: argparse.Namespace) -> None:
     """Prints the preferences. Raises LGFAError for files that are no choices of one sheet."""
+    from .errors import printable
     from .evaluate import ab
     from .files import atomic_path
 
     found = ab.summarise(args.files)
-    print("\n".join(lines(found)))
+    print("\n".join(map(printable, lines(found))))
     if args.out is not None:
         with atomic_path(args.out) as target:
             target.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 
 from ..clips import _to_bytes
-from ..errors import LGFAError
+from ..errors import LGFAError, reading, short
 from ..files import atomic_path
 
 FORMAT, VERSION = "ab-choices", 1           # of the files that the page hands out
@@ -193,14 +193,16 @@ def wilson(hits: int, count: int, z: float = 1.959964) -> list[float] | None:
 
 def _read(path: Path) -> dict[str, Any]:
     """One file of choices; LGFAError for anything else."""
+    with reading(path):
+        text = path.read_bytes()
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(text)
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, Mapping) or found.get("format") != FORMAT:
         raise LGFAError(f"{path} is not a file of choices that an A/B sheet hands out.")
     if found.get("version") != VERSION:
-        raise LGFAError(f"{path} is of version {found.get('version')}, this program reads "
+        raise LGFAError(f"{path} is of version {short(found.get('version'))}, this program reads "
                         f"{VERSION}: use the program that made the sheet.")
     if not _is_whole(found):
         raise LGFAError(f"{path} is damaged: download the answers from the sheet again.")
@@ -214,6 +216,8 @@ def _is_whole(found: Mapping[str, Any]) -> bool:
                                                            "title")):
         return False
     if not isinstance(names, list) or len(names) != 2 or not isinstance(answers, list):
+        return False
+    if not all(isinstance(name, str) for name in names) or names[0] == names[1]:
         return False
     return isinstance(found.get("pairs"), int) and isinstance(found.get("seed"), int) and all(
         isinstance(answer, Mapping) and answer.get("left") in names

@@ -18,7 +18,7 @@ from ..errors import LGFAError
 from ..files import atomic_path
 from ..metrics import registry
 from ..metrics.registry import Eyes, Shown
-from . import plan, subjects
+from . import plan, store, subjects
 from .run import Maker, run
 from .store import Store
 from .subjects import OWN, Workshop
@@ -136,10 +136,10 @@ class Evaluation:
         subject = self.workshop.load(name, self._texts(suite))
         frames = CHAIN_FRAMES if suite in CHAINED else self.options.frames
         keep = suite == "main" and name in self.options.methods
-        store: Store = run(self.maker, subject, jobs, frames, self._folder(key), keep,
+        made: Store = run(self.maker, subject, jobs, frames, self._folder(key), keep,
                            suite == "added", self.rank, self.size,
                            lambda done, total, seconds: self._tell(key, done, total, seconds))
-        records = [] if self.rank else [store.read(job) for job in jobs]
+        records = [] if self.rank else [made.read(job) for job in jobs]
         return Result(name, suite, jobs, records, subject.minutes)
 
     def _folder(self, key: Key) -> Path:
@@ -209,14 +209,13 @@ class Evaluation:
 
     def _reference(self) -> dict[str, torch.Tensor]:
         """Features of the renderer's drawings and videos of unseen people; drawn once."""
-        from safetensors.torch import load_file, save_file
-
         file = self.work / f"reference-{self.options.drawings}.safetensors"
-        if not file.is_file():
-            features = registry.reference_features(self.eyes, self.options.drawings)
-            with atomic_path(file) as path:
-                save_file({name: value.contiguous() for name, value in features.items()}, path)
-        return load_file(file)
+        found = store.load(file)
+        if found is not None:
+            return found[1]
+        features = registry.reference_features(self.eyes, self.options.drawings)
+        store.save(file, features, {"drawings": self.options.drawings})
+        return features
 
     def _real(self) -> dict[str, Interval]:
         """What the metrics of pictures say of the renderer's own videos of unseen people."""

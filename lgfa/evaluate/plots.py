@@ -5,6 +5,7 @@ who see no red or no green tell apart (Okabe and Ito); line styles and markers r
 """
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -52,9 +53,11 @@ def write_all(
         if figure is None:
             path.unlink(missing_ok=True)
             continue
+        memory = io.BytesIO()               # given a file, Pillow hides why it cannot write
+        figure.savefig(memory, dpi=DPI, facecolor="white", bbox_inches="tight",
+                       pad_inches=0.15, metadata={"Software": None})
         with atomic_path(path) as target:
-            figure.savefig(target, dpi=DPI, facecolor="white", bbox_inches="tight",
-                           pad_inches=0.15, metadata={"Software": None})
+            target.write_bytes(memory.getvalue())
         paths.append(path)
     return paths
 

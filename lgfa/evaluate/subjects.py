@@ -184,4 +184,6 @@ def _minutes(file: Path) -> float:
     from ..formats import safetensors_io
 
     own = safetensors_io.own_header(safetensors_io.read_header(file), file) or {}
-    return float(own.get("info", {}).get("minutes", 0) or 0)
+    info = own.get("info")
+    minutes = info.get("minutes") if isinstance(info, dict) else None
+    return float(minutes) if isinstance(minutes, (int, float)) and 0 <= minutes < 1e9 else 0.0
