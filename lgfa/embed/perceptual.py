@@ -7,11 +7,13 @@ safetensors (kind "perceptual"), or from torchvision's file on disk (formats/per
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .. import unpickle
 from ..config import PerceptualConfig
 from ..errors import LGFAError
 from ..packages import package
@@ -61,14 +63,27 @@ class Perceptual(nn.Module):
 
 
 def _build(config: PerceptualConfig) -> nn.Module:
-    """The package's module with a random trunk (always the same one), in silence."""
+    """The package's module with a random trunk (always the same one), in silence.
+
+    The package builds a whole classifier and drops most of it again: without memory, therefore.
+    """
     lpips = package("lpips")
+    device = torch.get_default_device()                 # "meta" where only shapes are wanted
 
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")                 # torchvision on its old argument
+        with torch.device("meta"):
+            network = lpips.LPIPS(net=config.net, pretrained=False, lpips=config.weighted,
+                                  pnet_rand=True, verbose=False)
+        network.to_empty(device=device)
+        network.scaling_layer = lpips.ScalingLayer()
         torch.manual_seed(0)
-        network = lpips.LPIPS(net=config.net, pretrained=config.weighted, lpips=config.weighted,
-                              pnet_rand=True, verbose=False)
+        for layer in network.net.modules():
+            if isinstance(layer, nn.Conv2d):
+                layer.reset_parameters()
+    if config.weighted and device.type != "meta":
+        file = Path(lpips.__file__).parent / "weights" / "v0.1" / f"{config.net}.pth"
+        network.load_state_dict(unpickle.read(file), strict=False)
     if config.weighted:
         # The package holds its channel weights twice; a file must hold them once.
         layers = list(network.lins)

@@ -139,9 +139,16 @@ def main() -> None:
 
     torch.set_num_threads(1)
     known = readers()
-    import open_clip  # noqa: F401 - what readers import late is loaded before the watch begins
+
+    # What readers import late is loaded before the watch begins: it takes memory of its own.
+    import lpips  # noqa: F401
+    import open_clip  # noqa: F401
+
+    from lgfa import build
     from lgfa.formats.core import all_formats
     all_formats()
+    for kind in build.KINDS.values():
+        build.named(kind.network)
     room = 12 * 2**30
     resource.setrlimit(resource.RLIMIT_AS, (room, room))
     answers, seen = os.fdopen(os.dup(1), "w"), []
