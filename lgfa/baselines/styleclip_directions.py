@@ -186,6 +186,9 @@ def _read_public(path: Path, parts: Parts) -> Directions:
 def _public_std(path: Path, parts: Parts) -> list[Tensor]:
     """Deviations of the convolutions' channels, those of ToRGB left out."""
     tree = unpickle.read(path)
+    if parts.generator.config.architecture != "skip":
+        raise LGFAError(f"{path} is of StyleGAN2's skip architecture, and this generator has the "
+                        f"{parts.generator.config.architecture} architecture: measure its own.")
     levels = len(parts.generator.synthesis.to_rgbs)
     rgb = [1 + 3 * level for level in range(levels)]    # conv, RGB, then conv, conv, RGB a level
     if not _is_row(tree) or len(tree) != 2 or not _is_row(tree[1]) \

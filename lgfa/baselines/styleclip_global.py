@@ -108,7 +108,7 @@ def to_codes(synthesis: Synthesis, ds: Sequence[Tensor]) -> Tensor:
         if not bool(wish.any()):
             continue
         affines = [synthesis.convs[i].affine]
-        if i % 2:                                       # a level's ToRGB reads the odd codes
+        if i % 2 and synthesis.architecture == "skip":  # a level's ToRGB reads the odd codes
             affines.append(synthesis.to_rgbs[i // 2].affine)
         matrix = torch.cat([_matrix(affine) for affine in affines])
         want = matrix.new_zeros(len(matrix))

@@ -1,12 +1,16 @@
 """The generator against its conventions: shapes, truncation, noise, gradients, half precision."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from lgfa import build, formats
 from lgfa.config import GeneratorConfig
 from lgfa.errors import LGFAError
 from lgfa.frames.stylegan2 import Generator
+from lgfa.hashes import network_hash
 
 TINY = GeneratorConfig(32, (12, 12, 8, 8), z_dim=8, w_dim=10, mapping_layers=2)
 
@@ -42,6 +46,52 @@ def test_channel_tables():
     assert GeneratorConfig.nvidia(1024) == GeneratorConfig.rosinality(1024)
     assert GeneratorConfig.nvidia(256, 16384).channels == (512,) * 4 + (256, 128, 64)
     assert GeneratorConfig.rosinality(512).num_layers == 16
+
+
+@pytest.mark.parametrize("changes", [
+    {"channels": (8, 0)}, {"z_dim": 0}, {"w_dim": -1}, {"mapping_layers": 0},
+    {"mapping_layers": 65}, {"mapping_lr_multiplier": 0.0}, {"mapping_lr_multiplier": 1e300},
+    {"mapping_lr_multiplier": float("nan")}, {"conv_clamp": 0.0}, {"conv_clamp": float("inf")},
+    {"architecture": "other"}, {"architecture": 5},
+])
+def test_impossible_settings_are_refused(changes):
+    with pytest.raises(LGFAError):
+        GeneratorConfig(**{"resolution": 8, "channels": (8, 8)} | changes)
+
+
+def test_the_usual_architecture_leaves_no_trace():
+    """Headers and hashes are those from before there were others."""
+    network = Generator(GeneratorConfig(8, (2, 2), z_dim=3, w_dim=3, mapping_layers=1))
+    with torch.no_grad():
+        for i, (_, value) in enumerate(sorted(network.state_dict().items())):
+            value.copy_(torch.arange(value.numel()).reshape(value.shape) / 8 + i)
+    assert build.settings(network) == {"config": {
+        "resolution": 8, "channels": (2, 2), "z_dim": 3, "w_dim": 3, "mapping_layers": 1,
+        "mapping_lr_multiplier": 0.01, "conv_clamp": None}}
+    assert network_hash(network) == \
+        "018c1062cc2b535a9b069413499920cf0f2700f4d629354575438ec345c83098"
+    other = Generator(GeneratorConfig(8, (2, 2), architecture="orig"))
+    assert build.settings(other)["config"]["architecture"] == "orig"
+
+
+@pytest.mark.parametrize("architecture", ["orig", "resnet"])
+def test_other_architectures(architecture, tmp_path):
+    """Every code is read, all derivatives exist, half precision is near, files keep it."""
+    torch.manual_seed(2)
+    network = Generator(replace(TINY, architecture=architecture)).eval()
+    assert len(network.synthesis.to_rgbs) == 1
+    assert len(network.synthesis.shortcuts) == (3 if architecture == "resnet" else 0)
+    w = torch.randn(2, TINY.num_layers, TINY.w_dim, requires_grad=True)
+    image = network.synthesis(w)
+    assert image.shape == (2, 3, 32, 32)
+    image.square().mean().backward()
+    assert bool((w.grad.abs().amax(dim=(0, 2)) > 0).all())
+    with torch.no_grad():
+        half = network.synthesis(w.half()).float()
+    assert ((half - image).abs().max() / image.square().mean().sqrt()).item() < 0.03
+    formats.save(tmp_path / "x.safetensors", network)
+    again = formats.load(tmp_path / "x.safetensors", "generator")
+    assert again.config == network.config and network_hash(again) == network_hash(network)
 
 
 @pytest.mark.parametrize("resolution", [4, 48, 2048])
