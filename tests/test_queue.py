@@ -123,19 +123,81 @@ def test_spreadsheets_of_all_kinds(tmp_path: Path) -> None:
     assert only.name == "1" and only.changes == {"2.text": "hallo \u00e4", "3.seed": 3}
 
 
+@pytest.mark.parametrize("text", [
+    "Name,Text,Frames\na,smiling,2\n", "NAME;TEXT;FRAMES\r\na;smiling;2\r\n",
+    "name\ttext\tframes\ra\tsmiling\t2\r", "sep=;\nname;text;frames\na;smiling;2\n",
+    '"sep=;"\r\nname;text;frames\r\na;smiling;2', "SEP=\t\nname\ttext\tframes\na\tsmiling\t2",
+    "sep=,;;\nname,text,frames\na,smiling,2", "sep=|\nname|text|frames\na|smiling|2",
+    "\n\n ; ; \nname;text;frames;;\n;;;;\na;smiling;2;;\n\n;;\n",
+    "\ufeff\u00a0Name\u00a0, \"Text\" ,\u201cFrames\u201d\na,smiling,\u00a02\n",
+    '"name","text","frames"\n"a","smiling","2"\n',
+    'name;"Encode Text.text";Render.frames\na;smiling;2,0\n'.replace("2,0", "2.0"),
+    "name,encode\u00a0 text.TEXT,3.Frames\na,smiling,2e0\n",
+    "\t\t\tname\ttext\tframes\n\t\t\ta\tsmiling\t2\n",
+])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_habits_of_spreadsheets(tmp_path: Path, text: str, encoding: str) -> None:
+    path = tmp_path / "jobs.csv"
+    mark = "\ufeff" if encoding[6:] in ("-le", "-be") else ""
+    path.write_bytes((mark + text).encode(encoding))
+    only, = table.read(path, flow())
+    assert only.name == "a" and only.changes == {"2.text": "smiling", "3.frames": 2}
+
+
+def test_capitals_count_where_names_differ_in_nothing_else() -> None:
+    two = flow(**{"5": {"class_type": "FakeEncode", "inputs": {"Text": "b", "Name": "c"}}})
+    assert (two.resolve("text").node, two.resolve("Text").node) == ("2", "5")
+    with pytest.raises(LGFAError, match=r"'TEXT' can mean 2\.text .*, 5\.Text"):
+        two.resolve("TEXT")
+    assert table.named_by(["Name", "text"], two) is None        # an input has this name
+    assert table.named_by(["Name", "text"], flow()) == "Name"
+    assert table.named_by(["Name", "name"], two) == "name"
+
+
+def test_the_line_of_a_complaint_is_the_files(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.csv"
+    path.write_text("\nsep=;\nframes\n1\nx\n")
+    with pytest.raises(LGFAError, match=r"row 2 \(line 5\)"):
+        table.read(path, flow())
+
+
+def test_the_table_of_a_spreadsheet_is_taken(place: Place, shared: Path) -> None:
+    data = (shared / "cases" / "capital_header.csv").read_bytes()
+    (place.folder / "jobs.csv").write_bytes(data)
+    assert place.run() == 0 and place.files() == ["a.webp"]
+
+
 @pytest.mark.parametrize(("text", "said"), [
     ("text\n", "no jobs in it"), ("", "no jobs in it"), ("text\na,b\n", "line 2 has more cells"),
     ("text,\na,b\n", "column 2 has no name"), ("text,2.text\na,b\n", "set the same thing"),
     ("name\na\nA\n", "rows 1 and 2 are both named"), ("name\nx/y\n", "row 1 .line 2., column name"),
     ("name\na\na_2\n", "could give files of the same name"), ("name\nNUL\n", "cannot be a file"),
     ("frames,seed\n1,2\nx,2\n3,y\n", r"row 2 \(line 3\), column 3.frames .Render.: 'x'.*row 3"),
-    ('text\n"a\n', "cannot be read"),
+    ('text\n"a\n', "cannot be read"), ("text\na\0b\n", "holds zero bytes"),
+    ("text\n" + "x" * (1 << 20) + "y\n", "line 2 cannot be read: field larger than"),
+    ('text,frames\n"a,1\nb,2\n' + "c,3\n" * 300_000, "is a quotation mark missing"),
+    ("Text,2.text\na,b\n", "set the same thing"), ("x" * 100_000 + "\n1\n", "'xxx.* no input"),
+    ("image\n" + "x" * 5000 + "\n", "there is no file"), ("name\nqueue.state\n", "is kept for"),
+    ("frames\n" + "9" * 5000 + "\n", "can be used"), ("frames\n9" + "x" * 5000 + "\n", "9xxx"),
 ])
 def test_tables_that_cannot_be_used(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "jobs.csv"
     path.write_text(text)
     with pytest.raises(LGFAError, match=said):
         table.read(path, flow())
+
+
+@pytest.mark.parametrize(("data", "said"), [
+    ("text\nh\u00e4\n".encode("cp1252"), "not in UTF-8: save it as \"CSV UTF-8\""),
+    ("text\nhi\n".encode("utf-32"), "not in UTF-8"),
+    ("text\nhi\n".encode("utf-16-le"), "holds zero bytes"),
+    (b"\xff\xfet\x00\x00\xd8", "not in UTF-8"), (b"\x89PNG\r\n\x1a\n\x00", "not in UTF-8")])
+def test_tables_in_other_encodings(tmp_path: Path, data: bytes, said: str) -> None:
+    path = tmp_path / "jobs.csv"
+    path.write_bytes(data)
+    with pytest.raises(LGFAError, match=said) as caught:
+        table.read(path, flow())
+    assert len(str(caught.value)) < 400
 
 
 def test_only_the_api_format_is_a_workflow(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def size(count: int) -> str:
 
 def _check_depth(tree: Any) -> None:
     level = [tree]
-    for _ in range(DEEPEST + 1):
+    for _ in range(DEEPEST):
         level = [child for one in level if isinstance(one, (dict, list))
                  for child in (one.values() if isinstance(one, dict) else one)
                  if isinstance(child, (dict, list))]

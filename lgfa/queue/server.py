@@ -273,12 +273,10 @@ class Server:
             return Refused(f"the server refuses us ({said}): it may want a --header with a key.",
                            error.code)
         head = tree.get("error") if isinstance(tree, dict) else None
-        if isinstance(head, dict):
-            text = ": ".join(filter(None, (one_line(head.get("message")).rstrip("."),
-                                           one_line(head.get("details")))))
-        else:
-            text = one_line(head)
-        return Refused(shortened(text) or f"the server says {said}.", error.code, tree)
+        parts = (one_line(head.get("message")).rstrip("."), one_line(head.get("details"))) \
+            if isinstance(head, dict) else (f"the server says {said}", one_line(head))
+        text = ": ".join(filter(None, parts)) or f"the server says {said}"
+        return Refused(shortened(text), error.code, tree)
 
 
 class Form:

@@ -214,6 +214,8 @@ def parts_of(url: str) -> urllib.parse.SplitResult:
         ipaddress.IPv6Address(parts.hostname.partition("%")[0])
     else:
         parts.hostname.encode("idna")           # a label that is empty, or longer than 63
+        if "%" in parts.hostname:
+            raise ValueError("no address")
     return parts
 
 
