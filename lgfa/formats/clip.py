@@ -39,6 +39,8 @@ OPENAI_SHAPES = {
     (14, 336, 1024, 24, 768, 12, 768): "ViT-L-14-336",
 }
 
+FOLDER = "local-dir:"           # open_clip's prefix of a folder with open_clip_config.json
+
 
 # ---- loading
 
@@ -81,19 +83,29 @@ def load_open_clip(
                       f"give the name {name}-quickgelu.", stacklevel=3)
 
     with reading("" if pretrained else name, "its settings"):
-        clip = CLIP(_config(model_cfg, preprocess))
+        config = _config(model_cfg, preprocess)
+        if name.startswith(FOLDER):
+            config.check_stored()
     if weights is None:
-        return clip
+        return CLIP(config)
     with reading(file, "its weights"):
-        return core.copy_strict(clip, _fitted(clip, weights), f"CLIP {name}").eval()
+        # Compared without memory first: a name may mean a network far larger than the file.
+        with torch.device("meta"):
+            sketch = CLIP(config)
+        with torch.device("cpu"):
+            weights = _fitted(sketch, weights)
+        core.check_fit(sketch, weights, f"CLIP {name}")
+        clip = CLIP(config)
+        core.copy_weights(clip, weights)
+        return clip.eval()
 
 
 def _describe(name: str, pretrained: str | None) -> tuple[Path | None, dict, dict]:
     """Weight file, preprocessing and model_cfg for a name with a tag, a file or nothing."""
     open_clip = package("open_clip")
 
-    if name.startswith("local-dir:"):
-        return _folder(Path(name.removeprefix("local-dir:")))
+    if name.startswith(FOLDER):
+        return _folder(Path(name.removeprefix(FOLDER)))
     model_cfg = open_clip.get_model_config(name) if name in _names() else None
     if model_cfg is None:
         raise LGFAError(f"open_clip has no model {name!r}: see open_clip.list_models() for its "

@@ -174,7 +174,7 @@ def from_tree(tree: Any, form: Format) -> torch.nn.Module:
     """The network in a tree of the given format, float32 on the CPU."""
     config, state_dict = examine(tree, form)
     network = build.network(form.kind, config)
-    _copy(network, state_dict)
+    copy_weights(network, state_dict)
     return network
 
 
@@ -222,16 +222,25 @@ def copy_strict(
     Raises LGFAError that lists what is missing, left over or unequal, and refuses what are no
     weights (check_numbers); the network is unchanged then.
     """
+    check_fit(network, state_dict, what)
+    copy_weights(network, state_dict)
+    return network
+
+
+def check_fit(
+    network: torch.nn.Module,               # may be on "meta": its numbers are not looked at
+    state_dict: Mapping[str, torch.Tensor],
+    what: str,                              # the network in words, for the error
+) -> None:
+    """LGFAError unless weights fit a network in every key and shape, and are numbers."""
     own = network.state_dict()
     build.compare({k: tuple(v.shape) for k, v in own.items()},
                   {k: tuple(v.shape) for k, v in state_dict.items()}, what)
     check_numbers(own, state_dict, what)
-    _copy(network, state_dict)
-    return network
 
 
 @torch.no_grad()
-def _copy(network: torch.nn.Module, state_dict: Mapping[str, torch.Tensor]) -> None:
+def copy_weights(network: torch.nn.Module, state_dict: Mapping[str, torch.Tensor]) -> None:
     """Copies weights that are known to fit."""
     for name, tensor in network.state_dict().items():
         tensor.copy_(state_dict[name])
