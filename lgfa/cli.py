@@ -8,11 +8,13 @@ import argparse
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from . import __version__, cli_ab, cli_animate, cli_evaluate, cli_files, cli_queue, cli_train
-from .errors import LGFAError, is_out_of_memory
+from .errors import LGFAError, is_out_of_memory, printable, reason, short
+from .signals import STOPPED
 
 DESCRIPTION = """\
 Language-guided face animation: a still and a sentence become a clip.
@@ -32,7 +34,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**options)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        self.exit(2, f"{self.prog}: {short(message, 400)} (see {self.prog} --help)\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -52,24 +54,35 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
+    def command() -> int:
+        args = build_parser().parse_args(arguments)
+        return args.handler(args)
+    return guarded(command)
+
+
+def guarded(command: Callable[[], int | None]) -> int:
+    """What `command` returns as an exit code; failures that a user can cause become a sentence."""
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
-            args = build_parser().parse_args(arguments)
-            code = args.handler(args)
+            code = command()
             sys.stdout.flush()
             return int(code or 0)
         except LGFAError as error:
             return _fail(str(error))
         except KeyboardInterrupt:
-            print("stopped.", file=sys.stderr)
-            return 130
+            _say("stopped.")
+            return STOPPED
         except BrokenPipeError:             # the reader of our output went away
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _forget_output()
             return 141
         except OSError as error:
+            try:
+                sys.stdout.flush()
+            except OSError:                 # it is our output that cannot be written
+                _forget_output()
             place = f"{error.filename}: " if error.filename else ""
-            return _fail(f"{place}{error.strerror or error}.")
+            return _fail(f"{printable(place)}{reason(error)}.")
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -78,8 +91,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(sentence: str) -> int:
-    print(f"error: {sentence}", file=sys.stderr)
+    _say(f"error: {sentence}")
     return 2
+
+
+def _say(line: str) -> None:
+    """Prints a line on stderr; the terminal may be gone."""
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
+
+
+def _forget_output() -> None:
+    """What stdout still holds is not tried again at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show_warning(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from .clips import _to_bytes
+from .clips import _to_bytes, check_place
 from .errors import LGFAError
 from .files import atomic_path
 
@@ -59,15 +59,21 @@ def font_of_size(size: int) -> Any:
 
 def save_picture(path: str | Path, picture: Image.Image) -> Path:
     """Writes one picture, format by suffix, atomically."""
-    path = Path(path)
-    kind = KINDS.get(path.suffix.lower())
-    if kind is None:
-        raise LGFAError(f"the suffix {path.suffix or '(none)'} of {path} is unknown for a picture: "
-                        f"use .png, .webp or .jpg.")
+    path = check_picture(path)
     memory = io.BytesIO()                   # given a file, Pillow hides why it cannot write
-    picture.save(memory, kind)
+    picture.save(memory, KINDS[path.suffix.lower()])
     with atomic_path(path) as target:
         target.write_bytes(memory.getvalue())
+    return path
+
+
+def check_picture(path: str | Path) -> Path:
+    """Refuses, before anything is drawn, what `save_picture` could not write in the end."""
+    path = Path(path)
+    if path.suffix.lower() not in KINDS:
+        raise LGFAError(f"the suffix {path.suffix or '(none)'} of {path} is unknown for a picture: "
+                        f"use .png, .webp or .jpg.")
+    check_place(path)
     return path
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 import torch
 
-from .. import build, formats
-from ..errors import LGFAError
+from .. import arguments, build, formats, signals
+from ..cli import Parser, guarded
+from ..clips import check_place
 from ..files import atomic_path
 
 ORDER = ("attributes", "identity", "judge", "perceptual", "generator", "clip", "encoder", "motion")
@@ -19,7 +19,7 @@ SIZES = torch.float16  # how weights are stored
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="python -m lgfa.toon", description=__doc__,
         epilog="A stopped training goes on from its last checkpoint when the command is repeated.",
     )  # fmt: skip
@@ -44,10 +44,11 @@ def parser() -> argparse.ArgumentParser:
             help="folder of resumable checkpoints (default: runs/toon)",
         )
         one.add_argument("--device", default="cpu", help="cpu, cuda, mps, .. (default: cpu)")
-        one.add_argument("--threads", type=int, default=0, help="CPU threads (default: torch's)")
+        one.add_argument("--threads", type=arguments.whole(0, 1024), default=0,
+                         help="CPU threads (default: torch's)")  # fmt: skip
         one.add_argument(
             "--scale",
-            type=float,
+            type=arguments.number(0, 100),
             default=1.0,
             help="multiply all step numbers: 0.01 tries the whole chain quickly",
         )
@@ -60,17 +61,17 @@ def parser() -> argparse.ArgumentParser:
     cards.add_argument("--figures", type=Path, help="what `report --json` wrote")
     look = sub.add_parser("look", help="draw a sheet: every expression on a few people")
     look.add_argument("out", type=Path, help="picture to write, e.g. sheet.png")
-    look.add_argument("--people", type=int, default=4)
-    look.add_argument("--seed", type=int, default=0)
-    look.add_argument("--resolution", type=int, default=128)
+    look.add_argument("--people", type=arguments.whole(1, 100), default=4)
+    look.add_argument("--seed", type=arguments.seed, default=0, help=arguments.SEEDS)
+    look.add_argument("--resolution", type=arguments.whole(16, 512), default=128)
     look.add_argument(
         "--generator", action="store_true", help="under each drawing the generator's, from z"
     )
     show = sub.add_parser("gallery", help="an animated picture of many people and expressions")
     show.add_argument("out", type=Path, help="picture to write, e.g. gallery.webp")
-    show.add_argument("--rows", type=int, default=2)
-    show.add_argument("--columns", type=int, default=4)
-    show.add_argument("--seed", type=int, default=0)
+    show.add_argument("--rows", type=arguments.whole(1, 20), default=2)
+    show.add_argument("--columns", type=arguments.whole(1, 20), default=4)
+    show.add_argument("--seed", type=arguments.whole(0, 2**63), default=0)
     return top
 
 
@@ -155,6 +156,9 @@ class Workshop:
 def report(options) -> int:
     from .report import all_lines
 
+    if options.json:
+        check_place(options.json)
+
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, seeds from 77000")
     lines = all_lines(
         lambda name: formats.load(options.models / f"{name}.safetensors"), options.only
@@ -172,11 +176,12 @@ def report(options) -> int:
 @torch.no_grad()
 def look(options) -> int:
     """Drawings (and the generator's pictures under them) of every expression on some people."""
-    from ..sheets import contact_sheet, save_picture
+    from ..sheets import check_picture, contact_sheet, save_picture
     from . import sample
     from . import table as tb
     from .renderer import render
 
+    check_picture(options.out)
     rng = torch.Generator().manual_seed(options.seed)
     generator = formats.load("toon", "generator") if options.generator else None
     rows = []
@@ -195,9 +200,10 @@ def look(options) -> int:
 def gallery(options) -> int:
     """A grid of clips as one animated picture: a person and an expression in each cell."""
     from ..animate import Animator
-    from ..clips import write
+    from ..clips import check_target, write
     from . import table as tb
 
+    check_target(options.out, 12)
     animator = Animator.from_pretrained("toon", device="cpu")
     names = [n for n in tb.EXPRESSION_NAMES if n != "neutral"]
     cells = []
@@ -214,31 +220,32 @@ def gallery(options) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = parser().parse_args(arguments)
-    try:
-        if options.command == "report":
-            return report(options)
-        if options.command == "look":
-            return look(options)
-        if options.command == "gallery":
-            return gallery(options)
-        if options.command == "cards":
-            from . import cards
+    """Runs one command; returns its exit code."""
+    return guarded(lambda: run(parser().parse_args(arguments)))
 
-            print(*cards.write(options.models, options.figures), sep="\n")
-            return 0
-        if options.threads:
-            torch.set_num_threads(options.threads)
-        workshop = Workshop(options)
-        for kind in ORDER if options.command == "all" else (options.command,):
-            workshop.train(kind)
-    except LGFAError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+
+def run(options) -> int:
+    if options.command == "report":
+        return report(options)
+    if options.command == "look":
+        return look(options)
+    if options.command == "gallery":
+        return gallery(options)
+    if options.command == "cards":
+        from . import cards
+
+        print(*cards.write(options.models, options.figures), sep="\n")
+        return 0
+    from ..animate import check_device
+
+    check_device(options.device)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    workshop = Workshop(options)
+    for kind in ORDER if options.command == "all" else (options.command,):
+        workshop.train(kind)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    signals.run(main)

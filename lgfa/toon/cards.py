@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from ..errors import LGFAError, reading
 from ..files import atomic_path
 from ..formats import safetensors_io
 
@@ -59,7 +60,7 @@ ABOUT = {
 
 def write(folder: Path, figures: Path | None) -> list[Path]:
     """One <kind>.md per network in `folder`; figures: the file of `report --json`."""
-    lines = json.loads(figures.read_text()) if figures else []
+    lines = _figures(figures) if figures else []
     written = []
     for file in sorted(folder.glob("*.safetensors")):
         kind = file.stem
@@ -73,8 +74,25 @@ def write(folder: Path, figures: Path | None) -> list[Path]:
     return written
 
 
+def _figures(path: Path) -> list[dict]:
+    """The lines of a report; LGFAError for another file."""
+    with reading(path):
+        lines = json.loads(path.read_bytes())
+    kinds = {"network": str, "what": str, "value": (float, int), "at_most": bool, "met": bool}
+    fine = isinstance(lines, list) and all(
+        isinstance(line, dict) and all(isinstance(line.get(name), kind)
+                                       for name, kind in kinds.items())
+        and isinstance(line.get("bar"), float | int | None) for line in lines)
+    if not fine:
+        raise LGFAError(f"{path} holds no figures: give a file that `report --json` wrote.")
+    return lines
+
+
 def _card(kind: str, file: Path, lines: list[dict]) -> str:
-    info = safetensors_io.own_header(safetensors_io.read_header(file), file)["info"]
+    own = safetensors_io.own_header(safetensors_io.read_header(file), file) or {}
+    info = own.get("info")
+    if not isinstance(info, dict):
+        raise LGFAError(f"{file} does not say how it was made: train it by `lgfa.toon {kind}`.")
     what, how = ABOUT[kind]
     text = [
         f"# toon/{kind}", "", what, "",
