@@ -296,6 +296,43 @@ def test_zip_bombs_and_broken_zips(tmp_path):
     assert "refused" in seen
 
 
+def test_every_flipped_bit_of_a_torch_file_is_noticed(tmp_path):
+    file, rng = tmp_path / "x.pt", random.Random(0)
+    torch.save({"w": torch.randn(1000), "b": torch.zeros(3, dtype=torch.float16)}, file)
+    data = file.read_bytes()
+    with zipfile.ZipFile(file) as archive:
+        storages = [(e.header_offset, e.file_size) for e in archive.infolist()
+                    if "/data/" in e.filename]
+    for _ in range(100):
+        damaged = bytearray(data)
+        start, size = rng.choice(storages)
+        names, extra = struct.unpack("<HH", data[start + 26:start + 30])
+        damaged[start + 30 + names + extra + rng.randrange(size)] ^= 1 << rng.randrange(8)
+        file.write_bytes(damaged)
+        with pytest.raises(LGFAError, match="differs from its check sum"):
+            unpickle.read(file)
+
+
+def test_files_without_check_sums_are_read(tmp_path):
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save({"w": torch.ones(3)}, tmp_path / "x.pt")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert torch.equal(unpickle.read(tmp_path / "x.pt")["w"], torch.ones(3))
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_what_stands_before_or_behind_a_file_is_noticed(tmp_path, legacy):
+    file = tmp_path / "x.pt"
+    torch.save({"w": torch.ones(3)}, file, _use_new_zipfile_serialization=not legacy)
+    data = file.read_bytes()
+    for changed in (data + b"\0", data + data, data + b"PK\x03\x04"):
+        file.write_bytes(changed)
+        with pytest.raises(LGFAError, match="after its end|before its beginning|truncated"):
+            unpickle.read(file)
+
+
 def test_a_storage_cannot_point_outside_its_archive(tmp_path):
     file = tmp_path / "x.pt"
     out = io.BytesIO()

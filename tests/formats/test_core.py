@@ -97,6 +97,45 @@ def test_nan_and_inf_are_refused(tmp_path, generator, value):
     assert not (tmp_path / "y.safetensors").exists()
 
 
+@pytest.mark.parametrize("value, words", [
+    (torch.tensor(1e300, dtype=torch.float64), "NaN or infinite"),
+    (torch.tensor(complex(1, float("nan")), dtype=torch.complex64), "complex64"),
+    (torch.tensor(1 + 1j), "complex64"),
+    (torch.tensor(3), "int64"), (torch.tensor(3, dtype=torch.uint8), "uint8"),
+    (torch.tensor(True), "bool"), (torch.tensor(1.0).to(torch.float8_e4m3fn), "float8"),
+])
+def test_numbers_are_looked_at_in_the_networks_own_precision(tmp_path, generator, value, words):
+    file = tmp_path / "x.safetensors"
+    formats.save(file, generator)
+    header = json.dumps(formats.read(file)["lgfa"])
+    state = load_file(file)
+    state["synthesis.const"] = value.expand_as(state["synthesis.const"]).contiguous()
+    before = generator.synthesis.const.clone()
+    with pytest.raises(LGFAError, match=words):
+        formats.copy_strict(generator, state, "generator")
+    assert torch.equal(generator.synthesis.const, before)
+    save_file(state, file, {"lgfa": header})
+    with pytest.raises(LGFAError, match=f"{file.name}.*{words}"):
+        formats.load(file)
+    assert command("inspect", str(file)) == 2
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+def test_other_precisions_are_read(tmp_path, generator, dtype):
+    state = {k: v.to(dtype) for k, v in generator.state_dict().items()}
+    twin = formats.copy_strict(build.network("generator", SMALL), state, "generator")
+    assert torch.equal(twin.synthesis.const, state["synthesis.const"].float())
+
+
+def test_weights_that_share_their_numbers_too_often_are_refused():
+    shared = torch.zeros(512, 512)
+    tree = {f"features.{i}.weight": shared for i in range(2000)}
+    form = formats.Format("copies", "generator", lambda tree: True,
+                          lambda tree: (SMALL, dict(tree)))
+    with pytest.raises(LGFAError, match="the same numbers for so many weights"):
+        core.examine(tree, form)
+
+
 def test_float16_overflow_is_refused(tmp_path):
     twin = build.network("generator", SMALL)
     with torch.no_grad():

@@ -7,6 +7,7 @@ import json
 import pickle
 import sys
 import types
+import warnings
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -308,7 +309,9 @@ def torchscript(state: dict[str, torch.Tensor]) -> bytes:
     file = io.BytesIO()
     numbers = {"input_resolution": torch.tensor(16), "context_length": torch.tensor(16),
                "vocab_size": torch.tensor(500)}
-    torch.jit.save(torch.jit.script(_Archive({**state, **numbers})), file)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")                 # torch advises against its own layout
+        torch.jit.save(torch.jit.script(_Archive({**state, **numbers})), file)
     return file.getvalue()
 
 

@@ -21,7 +21,8 @@ NETWORK = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "sock
 CODE = ("os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.startfile",
         "subprocess.Popen", "pty.spawn", "ctypes.dlopen", "webbrowser.open", "shutil.rmtree")
 SLACK = 64 * 2**20              # bytes of memory beside four times a file's size
-SECONDS = 10.0
+PICTURE = 3 * 2**29            # .. of a picture's, which is unpacked: 128 megapixels at most
+SECONDS = 10.0                  # of work; waiting for other programs on the machine is left out
 
 
 class Forbidden(BaseException):
@@ -113,7 +114,7 @@ def look(file: str, reader: Any, seen: list[str]) -> dict[str, Any]:
 
     seen.clear()
     forget_peak()
-    before, begun = memory("VmRSS"), time.monotonic()
+    before, begun = memory("VmRSS"), time.process_time()
     try:
         reader(file)
         outcome, text = "read", ""
@@ -125,7 +126,7 @@ def look(file: str, reader: Any, seen: list[str]) -> dict[str, Any]:
         outcome, text = "traceback", f"{type(error).__name__}: {str(error)[:300]}"
     if seen:
         outcome = seen[0]
-    return {"outcome": outcome, "text": text, "seconds": time.monotonic() - begun,
+    return {"outcome": outcome, "text": text, "seconds": time.process_time() - begun,
             "growth": max(0, memory("VmHWM") - before)}
 
 

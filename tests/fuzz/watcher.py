@@ -9,9 +9,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from watched import SECONDS, SLACK
+from watched import PICTURE, SECONDS, SLACK
 
-HANG = 25.0                     # seconds after which a file counts as one that never ends
+HANG = 60.0                     # seconds after which a file counts as one that never ends
 FAILURES = ("traceback", "network", "code", "crash", "hang", "slow", "memory")
 
 
@@ -21,7 +21,7 @@ class Answer:
 
     outcome: str                # "read", "refused", or one of FAILURES
     text: str = ""              # the sentence, or what went wrong
-    seconds: float = 0.0
+    seconds: float = 0.0        # of work
     growth: int = 0             # bytes of memory at most, above what there was before
 
 
@@ -55,7 +55,7 @@ class Watcher:
             return self._died()
         answer = Answer(**json.loads(line))
         if answer.outcome in ("read", "refused"):
-            if answer.growth > 4 * size + SLACK:
+            if answer.growth > 4 * size + (PICTURE if reader == "image" else SLACK):
                 answer.outcome = "memory"
             elif answer.seconds > SECONDS:
                 answer.outcome = "slow"
