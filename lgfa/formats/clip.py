@@ -165,7 +165,7 @@ def _weights_of(file: Path) -> tuple[dict[str, torch.Tensor], bool | None]:
     """open_clip's weights in a file, and whether they need QuickGELU; None = it does not say."""
     tree = core.read(file)
     if hf_clip.is_whole(tree):
-        return hf_clip.renamed(tree), tree.get(hf_clip.SAID, {}).get("quick_gelu")
+        return hf_clip.renamed(tree), hf_clip.said(tree).quick_gelu
     weights = clip_weights(tree)
     if weights is None:
         refused = [form.refuse for form in core.candidates(tree) if form.refuse is not None]
@@ -215,8 +215,8 @@ def convert_openai(tree: Any) -> tuple[ClipConfig, dict[str, torch.Tensor]]:
 def convert_hf(tree: Any) -> tuple[ClipConfig, dict[str, torch.Tensor]]:
     """Settings and weights of a whole CLIP in Hugging Face's layout."""
     weights = hf_clip.renamed(tree)
-    said = tree.get(hf_clip.SAID, {})
-    config = architecture(weights, said.get("quick_gelu"), said.get("vision"), said.get("text"))
+    said = hf_clip.said(tree)
+    config = architecture(weights, said.quick_gelu, said.vision_heads, said.text_heads)
     return config, {f"model.{key}": value for key, value in weights.items()}
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from ..errors import LGFAError, reading
 from . import core
 from .names import MOST, PREFIXES, bare, shape_of, shown
 
-SAID = "lgfa_clip_config"               # where `with_config` puts what config.json says
+SAID = "lgfa_clip_config"               # where `with_config` puts a Said, which no file can hold
 CONFIG, CONFIG_LIMIT = "config.json", 2**20         # bytes; real ones have some 5,000
 HEADS = {"text": 8, "vision": 12}       # where a config.json leaves them out (ViT-B/32)
 
@@ -51,6 +52,15 @@ IN_LAYER = {"layer_norm1": "ln_1", "layer_norm2": "ln_2", "mlp.fc1": "mlp.c_fc",
 JOINED = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")   # attn.in_proj_*
 TOWERS = {"text": "transformer.resblocks", "vision": "visual.transformer.resblocks"}
 BUFFERS = ("text_model.embeddings.position_ids", "vision_model.embeddings.position_ids")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What config.json says; None = nothing."""
+
+    quick_gelu: bool | None = None
+    text_heads: int | None = None
+    vision_heads: int | None = None
 
 
 # ---- recognising
@@ -168,21 +178,29 @@ def _describes(described: Mapping[str, Any], state: Mapping[str, Any]) -> bool:
                for claim, key, ndim in claims)
 
 
-def _said(described: Mapping[str, Any]) -> dict[str, Any]:
-    """{"quick_gelu", "text", "vision"}: the activation and both towers' numbers of heads."""
-    words = {_section(described, tower).get("hidden_act", "quick_gelu") for tower in HEADS}
-    if len(words) > 1 or not words <= {"quick_gelu", "gelu"}:
+def _said(described: Mapping[str, Any]) -> Said:
+    """The activation and both towers' numbers of heads; what is left out is as ViT-B/32 has it."""
+    words = [_section(described, tower).get("hidden_act", "quick_gelu") for tower in HEADS]
+    if words[0] != words[1] or words[0] not in ("quick_gelu", "gelu"):
         raise LGFAError(f"it names the activations {' and '.join(sorted(map(shown, words)))}: a "
                         "CLIP has quick_gelu or gelu in both halves.")
-    said: dict[str, Any] = {"quick_gelu": words == {"quick_gelu"}}
-    for tower, usual in HEADS.items():
-        section = _section(described, tower)
-        heads = section.get("num_attention_heads", usual)
-        if isinstance(heads, bool) or not isinstance(heads, int) or not 1 <= heads <= MOST:
-            raise LGFAError(f"it says num_attention_heads {shown(heads)}, where a whole number "
-                            f"from 1 to {MOST} stands.")
-        if section.get("layer_norm_eps", 1e-5) != 1e-5:
-            raise LGFAError(f"it says layer_norm_eps {shown(section['layer_norm_eps'])}, and the "
-                            "CLIPs known here have 1e-05.")
-        said[tower] = heads
-    return said
+    return Said(words[0] == "quick_gelu", _heads(described, "text"), _heads(described, "vision"))
+
+
+def _heads(described: Mapping[str, Any], tower: str) -> int:
+    """The number of heads of a tower; LGFAError for settings that no CLIP known here has."""
+    section = _section(described, tower)
+    heads = section.get("num_attention_heads", HEADS[tower])
+    if type(heads) is not int or not 1 <= heads <= MOST:
+        raise LGFAError(f"it says num_attention_heads {shown(heads)}, where a whole number from 1 "
+                        f"to {MOST} stands.")
+    if section.get("layer_norm_eps", 1e-5) != 1e-5:
+        raise LGFAError(f"it says layer_norm_eps {shown(section['layer_norm_eps'])}, and the CLIPs "
+                        "known here have 1e-05.")
+    return heads
+
+
+def said(tree: Any) -> Said:
+    """What is known of a tree beside its weights."""
+    found = tree.get(SAID)
+    return found if isinstance(found, Said) else Said()

@@ -9,6 +9,7 @@ generator's size is in neither; the motion fits any with codes of this length.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,20 @@ from .core import Format
 from .names import bare, is_tensor, shape_of
 
 AXES, DEVIATIONS = "pca_comp.npy", "pca_stdev.npy"
-PCA = "lgfa_pca"                        # where `with_axes` puts what the two files hold
+PCA = "lgfa_pca"                        # where `with_axes` puts an Axes, which no file can hold
 MODULES = {                             # authors' name -> ours
     "enc_cell": "initial", "cell": "cell", "fc1": "guess_hidden", "fc2": "guess_noise",
 }
 TRANSPOSED = {"w": "coefficients.weight"}       # stored [hidden, P], to be multiplied from the left
 SAME = {"b": "coefficients.bias"}
+
+
+@dataclass(frozen=True)
+class Axes:
+    """What the two files hold."""
+
+    components: torch.Tensor            # [n, w_dim]
+    deviations: torch.Tensor            # [n]
 
 
 def _weights(tree: Any) -> dict[str, Any]:
@@ -55,16 +64,15 @@ def is_image_critic(tree: Any) -> bool:
 def with_axes(tree: Any, file: Path) -> Any:
     """The tree with the principal axes that lie beside the file; without them if there are none."""
     paths = [file.parent / name for name in (AXES, DEVIATIONS)]
-    if PCA in tree or not all(path.is_file() for path in paths):
+    if not all(path.is_file() for path in paths):
         return tree
-    return {**_weights(tree), PCA: [npy.read(path, ndim) for path, ndim in zip(paths, (2, 1),
-                                                                               strict=True)]}
+    return {**_weights(tree), PCA: Axes(npy.read(paths[0], 2), npy.read(paths[1], 1))}
 
 
 def convert_motion(tree: Any) -> tuple[MocoganConfig, dict[str, torch.Tensor]]:
     """Settings, read off the shapes, and renamed weights with the axes that they belong to."""
     weights = _weights(tree)
-    if PCA not in tree:
+    if not isinstance(tree.get(PCA), Axes):
         raise LGFAError(f"this MoCoGAN-HD motion generator walks along principal axes that are in "
                         f"files of their own: put its {AXES} and {DEVIATIONS} beside it.")
     hidden, count = shape_of(weights, "w", 2)
@@ -80,15 +88,14 @@ def convert_motion(tree: Any) -> tuple[MocoganConfig, dict[str, torch.Tensor]]:
     return MocoganConfig(w_dim=width, hidden=hidden, components=count), out
 
 
-def _checked(pair: list[torch.Tensor], count: int, width: int) -> list[torch.Tensor]:
+def _checked(pair: Axes, count: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The axes [n, width] and deviations [n], n >= count; LGFAError when they are others."""
-    axes, deviations = pair
-    if axes.ndim != 2 or axes.shape[1] != width or min(len(axes), deviations.numel()) < count \
-            or deviations.ndim != 1:
+    axes, deviations = pair.components, pair.deviations
+    if axes.shape[1] != width or min(len(axes), len(deviations)) < count:
         raise LGFAError(f"{AXES} of shape {list(axes.shape)} and {DEVIATIONS} of "
                         f"{list(deviations.shape)} do not belong to this motion generator, which "
                         f"walks along {count} axes of {width} numbers: take its own.")
-    return pair
+    return axes, deviations
 
 
 def _refused(what: str, matches) -> Format:

@@ -25,7 +25,7 @@ from lgfa.embed.identity import Identity
 from lgfa.embed.inception_resnet import InceptionResNet
 from lgfa.errors import LGFAError
 from lgfa.formats import core, encoder, inception_resnet, names, perceptual
-from lgfa.formats.mocogan import PCA
+from lgfa.formats.mocogan import PCA, Axes
 from lgfa.formats.motion import motion_table
 from lgfa.motion.model import MotionModel
 
@@ -82,7 +82,7 @@ def mocogan() -> dict[str, Any]:
     for theirs, ours in (("enc_cell", "initial"), ("cell", "cell"), ("fc1", "guess_hidden"),
                          ("fc2", "guess_noise")):
         out |= {k.replace(ours, theirs): v for k, v in own.items() if k.startswith(f"{ours}.")}
-    return {**out, PCA: [torch.zeros(4, 24), torch.ones(4)]}
+    return {**out, PCA: Axes(torch.zeros(4, 24), torch.ones(4))}
 
 
 def mapper() -> dict[str, Any]:
