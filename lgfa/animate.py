@@ -26,6 +26,7 @@ from .images import MIN_SIDE, read_image, square
 from .latents import load_latents, save_latents
 from .method import METHODS, Method, Recurrent, as_method
 from .ranks import pick_device
+from .texts import check_text
 from .timing import check_motion
 
 FPS = 10.0                                  # of the paper (IV-A)
@@ -266,9 +267,7 @@ def _looks_like_latent(image: Any, w_dim: int) -> bool:
 def check_texts(text: str | Sequence[str]) -> tuple[str, ...]:
     """One or several sentences, none of them empty."""
     texts = (text,) if isinstance(text, str) else tuple(text)
-    if not texts or not all(isinstance(one, str) and one.strip() for one in texts):
-        raise LGFAError('the text is empty: write a sentence like "The person is smiling".')
-    return texts
+    return tuple(check_text(one) for one in texts or ("",))
 
 
 def _load(name: str | Path | None, kind: str, device: torch.device) -> nn.Module:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from . import arguments
 from .errors import LGFAError
 
 EASINGS = ("none", "linear", "ease-in", "ease-out", "ease-in-out", "ease-in-cubic",
@@ -69,7 +70,8 @@ def add_parsers(subparsers: Any) -> None:
     parser = subparsers.add_parser("demo", help="see what it does", description=DEMO)
     parser.add_argument("--out", type=Path, default=Path("outputs/demo"), metavar="FOLDER",
                         help="where the results go (default: outputs/demo)")
-    parser.add_argument("--seed", type=int, default=7, help="which face (default: 7)")
+    parser.add_argument("--seed", type=arguments.seed, default=7,
+                        help=f"which face, {arguments.SEEDS} (default: 7)")
     parser.add_argument("--device", help="cpu, cuda, mps, .. (default: an accelerator if any)")
     parser.set_defaults(handler=demo)
 
@@ -78,8 +80,9 @@ def _add_input(group: Any) -> None:
     still = group.add_mutually_exclusive_group(required=True)
     still.add_argument("--image", metavar="FILE",
                        help="any picture: its centre square is used, transparency becomes white")
-    still.add_argument("--sample", type=int, metavar="SEED",
-                       help="a face that the generator invents; the same seed, the same face")
+    still.add_argument("--sample", type=arguments.seed, metavar="SEED",
+                       help=f"a face that the generator invents; the same seed, the same face "
+                            f"({arguments.SEEDS})")
     still.add_argument("--latents", metavar="FILE",
                        help="stored latents: with --text go on from their last frame, "
                             "without it render them again")
@@ -94,8 +97,8 @@ def _add_motion(group: Any) -> None:
     group.add_argument("--frames", type=int, metavar="N",
                        help="frames of the whole clip (default: 16; --latents alone: as stored)")
     group.add_argument("--fps", type=float, help="frames a second (default: 10, or as stored)")
-    group.add_argument("--seed", type=int, default=0,
-                       help="another seed, another performance (default: 0)")
+    group.add_argument("--seed", type=arguments.seed, default=0,
+                       help=f"another seed, another performance, {arguments.SEEDS} (default: 0)")
     group.add_argument("--strength", type=float, default=1.0, metavar="X",
                        help="0 = still, 1 = as trained, beyond = exaggerated (default: 1)")
     group.add_argument("--easing", choices=EASINGS, default="none", metavar="NAME",
@@ -173,11 +176,14 @@ def _stored(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
     """Latents of --latents and what was noted beside them, checked."""
     if args.latents is None:
         return None, {}
+    from .clips import is_rate
     from .latents import load_latents
 
     latents, info = load_latents(args.latents)
     fps, texts = info.get("fps"), info.get("texts")
-    known = {"fps": fps} if isinstance(fps, (int, float)) else {}
+    known: dict[str, Any] = {}
+    if is_rate(fps):                        # strange notes are as good as none
+        known["fps"] = float(fps)
     if isinstance(texts, list) and all(isinstance(text, str) for text in texts):
         known["texts"] = texts
     return latents, known
@@ -187,16 +193,15 @@ def _check(args: argparse.Namespace, count: int) -> None:
     """Refuses what cannot work, before anything is loaded."""
     from .animate import check_texts
     from .clips import check_place
-    from .domain import check_seed
     from .latents import check_latents_target
     from .timing import check_motion
+    from .trajectory.wplus import check_number
 
     if args.text:
         check_texts(args.text)
+    check_number(args.truncation, "the truncation")
     check_motion(count, args.seed, args.strength, args.easing, args.hold, args.loop,
                  args.ping_pong, len(args.text or [""]))
-    if args.sample is not None:
-        check_seed(args.sample)
     if args.chunk < 1:
         raise LGFAError(f"--chunk must be at least 1, not {args.chunk}.")
     if args.save_latents:

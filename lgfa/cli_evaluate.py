@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from . import arguments
+
 DESCRIPTION = """\
 Animates the same unseen people by the same sentences with several methods, measures the clips with
 networks that no training used, and writes into --out:
@@ -56,7 +58,8 @@ def add_parser(subparsers: Any) -> None:
                            "alike (default: 208)")
     what.add_argument("--frames", type=int, default=16, metavar="T",
                       help="of a clip (default: 16)")
-    what.add_argument("--seed", type=int, default=0, help="other people (default: 0)")
+    what.add_argument("--seed", type=arguments.whole(0, 10_000), default=0,
+                      help="other people, 0 to 10000 (default: 0)")
     where = parser.add_argument_group("output")
     where.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="of the report")
     where.add_argument("--work", type=Path, metavar="FOLDER",

@@ -66,8 +66,7 @@ def check_target(path: str | Path, fps: float = 10.0, count: int | None = None) 
     if suffix not in SUFFIXES and suffix and not folder and not os.path.isdir(path):
         raise LGFAError(f"the suffix {path.suffix} of {path} is unknown: use "
                         f"{', '.join(SUFFIXES)}, or no suffix for a folder of PNG frames.")
-    # False for NaN and for what is no number
-    if not isinstance(fps, (int, float)) or not 0 < fps <= MAX_FPS:
+    if not is_rate(fps):
         raise LGFAError(f"frames a second must lie between 0 and {MAX_FPS:g}, not {short(fps)}.")
     if suffix == ".gif" and fps > GIF_MAX_FPS:
         raise LGFAError(f"a GIF shows at most {GIF_MAX_FPS:g} frames a second, not {fps:g}: "
@@ -76,6 +75,11 @@ def check_target(path: str | Path, fps: float = 10.0, count: int | None = None) 
         raise LGFAError("there is no frame to write.")
     check_place(path, _is_folder(path))
     return path
+
+
+def is_rate(fps: object) -> bool:
+    """Can it be a number of frames a second? NaN cannot."""
+    return isinstance(fps, (int, float)) and not isinstance(fps, bool) and 0 < fps <= MAX_FPS
 
 
 def check_place(

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from .build import MODELS
-from .errors import LGFAError
+from .errors import LGFAError, short
+from .trajectory.wplus import check_number
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ def check_fits(what: str, part: Any, generator: Any) -> None:
 
 def check_seed(seed: int) -> int:
     """The seed, if it is a whole number that a random generator takes."""
-    if isinstance(seed, bool) or not isinstance(seed, int) or not -2**63 <= seed < 2**64:
-        raise LGFAError(f"the seed must be a whole number from 0 to 2^64 - 1, not {seed!r}.")
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
+        raise LGFAError(f"the seed must be a whole number from 0 to 2^64 - 1, not {short(seed)}.")
     return seed
 
 
@@ -79,6 +80,7 @@ def sample_latent(
 ) -> Tensor:
     """The code of a still [1, L, w_dim]: a domain's own neutral face, or a truncated random z."""
     check_seed(seed)
+    check_number(truncation, "the truncation")
     if domain in DOMAINS:
         module, _, name = DOMAINS[domain].stills.partition(":")
         stills = getattr(importlib.import_module(f".{module}", __package__), name)

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from .errors import LGFAError, reason
+from .texts import check_text, has_words
 
 LARGEST = 4 * 2**20                 # bytes of a prompt file; a hundred thousand words need less
 MOST = 1_000_000                    # sentences: words with their paraphrases, times templates
@@ -29,7 +30,7 @@ def sentences(text: str, template: str = "{}") -> tuple[str, ...]:
 
     template = template.strip()
     begin = template.partition("{}")[0].strip().lower() + " "
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.splitlines() if has_words(line)]
     if not lines:
         raise LGFAError('the text is empty: write an expression a line, such as "smiling".')
     filled = [fill_template(template, line) for line in lines]
@@ -79,8 +80,8 @@ class Prompts:
         for line in map(str.strip, text.splitlines()):
             if line.lower().startswith("template:"):
                 given.append(line.split(":", 1)[1].strip())
-            elif line and not line.startswith("#"):
-                words.append([part.strip() for part in line.split("|") if part.strip()])
+            elif has_words(line) and not line.startswith("#"):
+                words.append([part.strip() for part in line.split("|") if has_words(part)])
         return cls(words, given or templates)
 
     def sentences(self) -> list[str]:
@@ -121,8 +122,7 @@ class Prompts:
         seen: dict[str, int] = {}
         for index, word in enumerate(self.words):
             for one in word:
-                if not one.strip():
-                    raise LGFAError("a prompt is empty: remove it.")
+                check_text(one)
                 if seen.setdefault(one.casefold(), index) != index:
                     raise LGFAError(f"the prompt {one!r} stands for two words: a sentence must "
                                     "mean one thing.")

@@ -17,6 +17,7 @@ import re
 from dataclasses import dataclass
 
 from .errors import LGFAError
+from .texts import has_words
 from .timing import MAX_FRAMES
 from .trajectory.wplus import EASINGS
 
@@ -55,7 +56,7 @@ def parse(text: str) -> tuple[Cue, ...]:
     wrong: list[str] = []
     for number, line in enumerate(text.splitlines(), start=1):
         line = _COMMENT.sub("", line).strip()
-        if not line:
+        if not has_words(line):
             continue
         cue, said = _cue(line, number, first=not cues and not wrong)
         wrong += [f"line {number}: {one}" for one in said]
@@ -81,7 +82,7 @@ def _cue(line: str, number: int, first: bool) -> tuple[Cue, list[str]]:
     """One line -> its cue and what is wrong with it."""
     words, *parts = (part.strip() for part in line.split("|"))
     values: dict[str, int | float | str] = {}
-    wrong = [] if words else ["there is no text before the |"]
+    wrong = [] if has_words(words) else ["there is no text before the |"]
     for part in parts:
         if not part:
             continue

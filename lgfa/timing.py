@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from .domain import check_seed
-from .errors import LGFAError
+from .errors import LGFAError, short
 from .trajectory import wplus
 
 MAX_FRAMES = 100_000                        # their latents alone are several GB
@@ -26,14 +26,15 @@ def check_motion(
     wplus.check_number(strength, "the strength")
     check_seed(seed)
     if frames > MAX_FRAMES:
-        raise LGFAError(f"{frames} frames are too many at once: ask for at most {MAX_FRAMES} "
-                        f"and go on from the last latent.")
+        raise LGFAError(f"{short(frames)} frames are too many at once: ask for at most "
+                        f"{MAX_FRAMES} and go on from the last latent.")
     if easing not in wplus.EASINGS:
         raise LGFAError(f"there is no easing {easing!r}: use one of {', '.join(wplus.EASINGS)}.")
     if loop and ping_pong:
         raise LGFAError("choose either loop or ping-pong: both lead back to the still.")
-    if isinstance(hold, bool) or not isinstance(hold, int) or hold < 0:
-        raise LGFAError(f"frames to hold must be a whole number from 0, not {hold!r}.")
+    if isinstance(hold, bool) or not isinstance(hold, int) or not 0 <= hold <= MAX_FRAMES:
+        raise LGFAError(f"frames to hold must be a whole number from 0 to {MAX_FRAMES}, "
+                        f"not {short(hold)!r}.")
     if hold and loop:
         raise LGFAError("a loop moves all the time: use ping-pong to hold an expression.")
 

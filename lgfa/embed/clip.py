@@ -20,6 +20,7 @@ from torch import nn
 from ..config import ClipConfig
 from ..errors import LGFAError, reason
 from ..packages import package
+from ..texts import check_text
 
 
 def fill_template(template: str, words: str) -> str:
@@ -125,8 +126,7 @@ class CLIP(nn.Module):
         for text in texts:
             if not isinstance(text, str):
                 raise LGFAError(f"a text must be a string, not {type(text).__name__}.")
-            if not text.strip():
-                raise LGFAError('the text is empty: write a sentence like "The person is smiling".')
+            check_text(text)
 
         # Other tokenisers than CLIP's own (a few open_clip models) cut silently.
         tokenizer = self._tokenizer()

@@ -13,9 +13,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ..errors import LGFAError
+from ..errors import LGFAError, short
 
 TIME = -3               # the axis of frames
+BLOCK = 256             # frames whose changes are looked at together
 
 # ---- checks
 
@@ -35,17 +36,22 @@ def check_frames(frames: int) -> int:
     try:
         count = operator.index(frames)
     except TypeError:
-        raise LGFAError(f"the number of frames must be a whole number, not {frames!r}.") from None
+        raise LGFAError(f"the number of frames must be a whole number, "
+                        f"not {short(frames)!r}.") from None
     if count < 1 or isinstance(frames, bool):
-        raise LGFAError(f"a clip needs at least 1 frame, not {frames}.")
+        raise LGFAError(f"a clip needs at least 1 frame, not {short(frames)}.")
     return count
 
 
 def check_number(value: float, what: str) -> float:
     """The same number, if it is finite."""
-    if isinstance(value, str) or not math.isfinite(value):
-        raise LGFAError(f"{what} must be a finite number, not {value}.")
-    return float(value)
+    try:
+        number = math.nan if isinstance(value, str) else float(value)
+    except (TypeError, ValueError, OverflowError):      # whole numbers may have 400 digits
+        number = math.nan
+    if not math.isfinite(number):
+        raise LGFAError(f"{what} must be a finite number, not {short(value)}.")
+    return number
 
 
 # ---- size of the motion
@@ -176,9 +182,28 @@ def ease(
 
 def arc_lengths(path: Tensor) -> Tensor:
     """Distance gone until each frame, the sum of |w(i+1) - w(i)|: [T] or [B, T], float64, CPU."""
-    wide = torch.float64 if check_path(path).dtype == torch.float64 else torch.float32
-    steps = path.detach().to(wide).diff(dim=TIME).flatten(-2).norm(dim=-1).cpu().double()
-    return torch.cat([steps.new_zeros(*steps.shape[:-1], 1), steps.cumsum(-1)], dim=-1)
+    arc, largest = _arc(path)
+    return arc * largest
+
+
+def _arc(path: Tensor) -> tuple[Tensor, Tensor]:
+    """The same in units of the path's largest change of one number, which it also gives, [..,1]:
+    squares of these overflow nowhere. A path that stands still has the unit 0 and the arc 0."""
+    path = check_path(path).detach()
+    blocks = []
+    for start in range(0, path.shape[TIME] - 1, BLOCK):     # a few frames at a time in float64
+        part = path.narrow(TIME, start, min(BLOCK + 1, path.shape[TIME] - start))
+        steps = part.cpu().double().diff(dim=TIME).flatten(-2)
+        peak = steps.abs().amax(dim=-1)
+        unit = peak.where(peak > 0, 1.0)
+        blocks.append((peak, (steps / unit[..., None]).norm(dim=-1)))
+    if not blocks:
+        nothing = torch.zeros(*path.shape[:TIME], 1, dtype=torch.float64)
+        return nothing, nothing
+    peaks, sizes = (torch.cat(parts, dim=-1) for parts in zip(*blocks, strict=True))
+    largest = peaks.amax(dim=-1, keepdim=True)
+    arc = (peaks / largest.where(largest > 0, 1.0) * sizes).cumsum(-1)
+    return torch.cat([torch.zeros_like(largest), arc], dim=-1), largest
 
 
 # ---- order of the frames
@@ -270,7 +295,7 @@ def let_go(
 ) -> Tensor:
     """The same start, but what it was away from the still fades as the path goes on (by its arc
     length), so that the last frame holds this path's motion alone."""
-    arc = arc_lengths(path)
+    arc = _arc(path)[0]
     total = arc[..., -1:]
     even = _unit(path.shape[TIME]).expand_as(arc)
     share = torch.where(total > 0, arc / total.clamp(min=1e-300), even)
@@ -324,7 +349,7 @@ def _frames_of(numbers: Tensor, path: Tensor) -> Tensor:
 
 def _arc_positions(path: Tensor, share: Tensor) -> Tensor:
     """Frame positions at which shares of the path's length [N] have been gone, [N] or [B, N]."""
-    arc = arc_lengths(path)
+    arc = _arc(path)[0]
     last = path.shape[TIME] - 1
     total = arc[..., -1:]
     goal = (share.clamp(0, 1) * total).contiguous()

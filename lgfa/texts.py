@@ -1,0 +1,36 @@
+"""Which texts say something."""
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from .errors import LGFAError
+
+# Unicode calls these letters, symbols or unassigned, but they show nothing: fillers of Hangul and
+# Braille, a note without a head, code points kept for invisible ones, and those that are none.
+_BLANK = re.compile("[\u115f\u1160\u2065\u2800\u3164\uffa0\U0001d159"
+                    "\ufdd0-\ufdef\ufff0-\uffff\U000e0000-\U000e0fff]")
+
+
+def has_words(text: str) -> bool:
+    """Whether a text shows anything: not blanks, controls, marks and zero-width characters only."""
+    # Cn: not assigned when this Python was made, such as a new emoji; Co: of somebody's own font.
+    return any(unicodedata.category(c)[0] in "LNPS" or unicodedata.category(c) in ("Cn", "Co")
+               for c in _BLANK.sub("", text))
+
+
+def check_text(text: object) -> str:
+    """The text, if CLIP can read it; LGFAError for an empty one, and for bytes that are none."""
+    if isinstance(text, str) and not _is_encodable(text):
+        raise LGFAError("the text holds bytes that are no characters: write it in UTF-8.")
+    if not isinstance(text, str) or not has_words(text):
+        raise LGFAError('the text is empty: write a sentence like "The person is smiling".')
+    return text
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:              # halves of characters, or bytes of another encoding
+        return False
+    return True
