@@ -9,7 +9,7 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..lgfa.errors import LGFAError
+from ..lgfa.errors import LGFAError, reading
 from . import folders, sockets
 from .checks import Node
 from .memory import hand_out, stop_if_interrupted
@@ -109,6 +109,10 @@ class AlignFace(Node):
         from ..lgfa.embed import align, faces
         from ..lgfa.embed.sketch import sketch
 
+        if detections is not None and not points.strip():
+            with reading(f"{cls.define_schema().display_name}: detections"):
+                for number in range(len(image)):
+                    faces.from_detections(detections, framing, number)
         finder = _Finder(detector)
         masks = [None] if mask is None else mask
         found = [faces.find(one, framing, points, detections, masks[min(i, len(masks) - 1)],

@@ -154,13 +154,21 @@ class Runner:
 
     def __call__(self, node_id: str, **inputs: Any) -> tuple:
         """Outputs of a node; inputs that are left out take their defaults."""
-        cls = self.classes[node_id]
-        schema = cls.GET_SCHEMA()
-        values = self._fill(schema, inputs)
+        values = self._fill(self.classes[node_id].GET_SCHEMA(), inputs)
         self._refuse_blocked(values)
         message = self.validate(node_id, **values)
         if message is not True:
             raise ValueError(message)
+        return self._run(node_id, values)
+
+    def linked(self, node_id: str, **inputs: Any) -> tuple:
+        """The same where all inputs come over links: ComfyUI knows none of them beforehand."""
+        return self._run(node_id, self._fill(self.classes[node_id].GET_SCHEMA(), inputs))
+
+    def _run(self, node_id: str, values: dict[str, Any]) -> tuple:
+        """Outputs of a node for all of its inputs."""
+        cls = self.classes[node_id]
+        schema = cls.SCHEMA
         out = self._execute(cls, values)
         self.executed.append(node_id)
         self.ui = out.ui if out.ui is None or isinstance(out.ui, dict) else out.ui.as_dict()

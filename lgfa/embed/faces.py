@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import LGFAError
+from ..errors import LGFAError, reading
 from .align import FFHQ_POINTS, TOON_POINTS, Alignment, check_points, crop_matrix, cut
 
 ORDERS = ("left to right", "largest first")
@@ -25,6 +25,7 @@ SIDES = (640, 1280)                         # longer side at which YuNet looks, 
 LOOKS, CLOSE_UP = 2, (160, 1.3)             # closer looks at each face: pixels, FFHQ crops
 SCORE = 0.6                                 # of a face; YuNet's own examples take 0.6 to 0.9
 SPECK = 0.02                                # share of the largest, below which a part is dirt
+MOST_FACES = 1000                           # that a mask may show
 THIN = 8                                    # pixels, below which a part of a mask is no face
 
 THREE_WAYS = ("connect a mask over the face, connect the landmarks or boxes of ComfyUI's own face "
@@ -89,11 +90,14 @@ def from_mask(mask: Tensor, framing: str) -> np.ndarray:
     solid = (mask.detach().cpu().numpy() > 0.5)
     labels, count = ndimage.label(solid)
     areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    out = []
-    for number in range(1, count + 1):
-        if areas[number - 1] < max(25, SPECK * areas.max()):
-            continue
-        y, x = np.nonzero(labels == number)
+    large = np.flatnonzero(areas >= max(25, SPECK * areas.max(initial=0)))
+    if len(large) > MOST_FACES:
+        raise LGFAError(f"the mask has {len(large)} separate parts: paint over the faces alone.")
+    places, out = ndimage.find_objects(labels), []
+    for number in large:
+        rows, columns = places[number]
+        y, x = np.nonzero(labels[rows, columns] == number + 1)
+        y, x = y + rows.start, x + columns.start
         if min(np.ptp(x), np.ptp(y)) < THIN:
             raise LGFAError(f"a part of the mask is {np.ptp(x) + 1} x {np.ptp(y) + 1} px, which is "
                             f"no face: paint over the whole face, from forehead to chin.")
@@ -124,15 +128,16 @@ def from_detections(found: Any, framing: str, number: int = 0) -> np.ndarray:
     Boxes: one, a list for all pictures, or a list of lists, each {x, y, width, height} or four
     such numbers. `number` is the picture's place in its batch.
     """
-    if isinstance(found, Mapping) and "frames" in found:
-        faces = _of_picture(list(found["frames"]), number)
-        return _stack(_from_mesh(face) for face in faces)
-    if isinstance(found, Mapping) or _is_numbers(found):
-        return from_box(found, framing)[None]
-    boxes = list(found)
-    if boxes and not isinstance(boxes[0], Mapping) and not _is_numbers(boxes[0]):
-        boxes = _of_picture(boxes, number)
-    return _stack(from_box(one, framing) for one in boxes)
+    with reading("what another node found", "landmarks or boxes of faces"):
+        if isinstance(found, Mapping) and "frames" in found:
+            faces = _of_picture(list(found["frames"]), number)
+            return _stack(_from_mesh(face) for face in faces)
+        if isinstance(found, Mapping) or _is_numbers(found):
+            return from_box(found, framing)[None]
+        boxes = list(found)
+        if boxes and not isinstance(boxes[0], Mapping) and not _is_numbers(boxes[0]):
+            boxes = _of_picture(boxes, number)
+        return _stack(from_box(one, framing) for one in boxes)
 
 
 def _of_picture(lists: list, number: int) -> list:
