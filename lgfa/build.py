@@ -215,8 +215,8 @@ def compare(
 
 def listed(names: list[str], most: int = 6) -> str:
     """The first few names and the number of the others."""
-    rest = len(names) - most
-    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+    first = ", ".join(name[:160] for name in names[:most])
+    return first + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def resolve(name: str | os.PathLike[str], kind: str | None = None) -> Path:

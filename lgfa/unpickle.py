@@ -255,9 +255,10 @@ def _weights(obj: Any, prefix: str, depth: int, budget: Budget) -> Iterator[tupl
     if depth > DEPTH or len(prefix) > LONGEST_NAME or not is_network(obj):
         raise LGFAError("the file holds a network whose parts are no networks.")
     state = obj["state"]
-    tables = [state.get("_parameters") or {}, state.get("_buffers") or {}]
-    modules = state.get("_modules") or {}
-    if obj.get("module_type") == "torchscript":
+    *tables, modules = [{} if state.get(key) is None else state[key]
+                        for key in ("_parameters", "_buffers", "_modules")]
+    kind = obj.get("module_type")
+    if isinstance(kind, str) and kind == "torchscript":
         tables = [{k: v for k, v in state.items() if isinstance(v, torch.Tensor)}]
         modules = {k: v for k, v in state.items() if is_network(v)}
     if not all(isinstance(table, dict) for table in (*tables, modules)):

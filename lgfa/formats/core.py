@@ -289,7 +289,7 @@ def what(kind: str | None) -> str:
 
 def article(words: str) -> str:
     """The words with "a" or "an"."""
-    an = words[:1].lower() in "aeio" or words[:3] in ("LGF", "IR-")
+    an = words[:1].lower() in "aeio" or words[:3] in ("LGF", "IR-", "NVI")
     return f"{'an' if an else 'a'} {words}"
 
 

@@ -26,6 +26,8 @@ OTHERS = ("g", "G", "generator", "params")      # .. and the others
 PREFIXES = ("module.", "generator.", "decoder.", "g_ema.", "G_ema.")    # before every name
 AVERAGES = ("latent_avg", "mean_latent", "latent_mean", "dlatent_avg")  # the mean of w
 
+MOST_NAMES = 20_000                 # in one table; a generator has below 300 weights
+
 SAMPLES = 4096                      # of z, where a file does not hold the mean of w
 WORK = 2**34                        # .. but no more multiplications than this
 NUMBERS = 2**22                     # .. and no wider rows of numbers at a time
@@ -97,26 +99,27 @@ def _levels(tree: Any) -> list[Mapping[Any, Any]]:
     """A file's table, and the table of weights that training programs put into it."""
     if not isinstance(tree, Mapping):
         return []
-    inner = [tree[key] for key in names.WRAPPERS if isinstance(tree.get(key), Mapping)]
-    return [tree, *inner]
+    levels = [tree, *(tree.get(key) for key in names.WRAPPERS)]
+    return [one for one in levels if isinstance(one, Mapping) and len(one) <= MOST_NAMES]
 
 
 def _places(level: Mapping[Any, Any]) -> Iterator[Place]:
     """What may be a generator in a table, the best first; tables in flat files are unfolded."""
+    folded: dict[str, dict[str, Any]] = {}
+    for name, value in level.items():
+        head, point, rest = name.partition(".") if isinstance(name, str) else ("", "", "")
+        if point and head in (*AVERAGED, *OTHERS):
+            folded.setdefault(head, {})[rest] = value
     for key in (*AVERAGED, *OTHERS):
-        if key in level:
-            yield Place(key, _unwrapped(level[key]))
-        else:
-            below = names.below({k: v for k, v in level.items() if isinstance(k, str)}, f"{key}.")
-            if below:
-                yield Place(key, _unwrapped(below))
+        if key in level or key in folded:
+            yield Place(key, _unwrapped(level[key] if key in level else folded[key]))
     yield Place("", _unwrapped(level))
 
 
 def _unwrapped(value: Any) -> Any:
     """A table of weights without what training programs put before every name."""
     for _ in range(names.DEPTH):
-        if not isinstance(value, Mapping) or not value:
+        if not isinstance(value, Mapping) or not 0 < len(value) <= MOST_NAMES:
             break
         keys = [key for key in value if key not in AVERAGES]
         common = next((p for p in PREFIXES if keys and all(

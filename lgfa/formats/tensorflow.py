@@ -79,7 +79,7 @@ def _networks(tree: Any) -> list[Any]:
 
 
 def _is_network(value: Any) -> bool:
-    return unpickle.is_network(value) and value.get("module_type") == "tensorflow"
+    return unpickle.is_network(value) and nvidia.same(value.get("module_type"), "tensorflow")
 
 
 def _generator(tree: Any) -> Mapping[str, Any]:
@@ -131,7 +131,7 @@ def _check_function(path: str, state: Mapping[str, Any]) -> None:
     if not isinstance(version, int) or version < 4:
         raise LGFAError(f"this TensorFlow network has the version {names.shown(version)} of the "
                         f"StyleGAN programs: only StyleGAN2's, from 4 on, can be read.")
-    if function not in FUNCTIONS[path]:
+    if not any(nvidia.same(function, known) for known in FUNCTIONS[path]):
         which = f"generator's {path} network" if path else "network"
         raise LGFAError(f"this TensorFlow {which} was built by {names.shown(function)}, not by "
                         f"StyleGAN2's {' or '.join(FUNCTIONS[path])}: it cannot be read.")
@@ -147,7 +147,7 @@ def _check_known(options: Mapping[str, Mapping[str, Any]]) -> None:
         if strange:
             raise LGFAError(f"this TensorFlow generator has the unknown option "
                             f"{strange[0][:60]!r}: what it does cannot be known.")
-        if table.get("label_size") not in (0, None):
+        if not any(nvidia.same(table.get("label_size"), none) for none in (0, None)):
             raise LGFAError("this TensorFlow generator is class-conditional (label_size): use one "
                             "trained without labels.")
         count = table.get("num_channels", 3)

@@ -275,6 +275,7 @@ def test_name_tables_cover_every_weight(small):
     lambda w: {"g_ema": {f"module.{k}": v for k, v in w.items()},
                "latent_avg": torch.ones(1, 7)},
 ], ids=["g_ema", "g only", "module."])
+@pytest.mark.filterwarnings("ignore:this file has no averaged")
 def test_rosinality_variants(small, outer):
     network, theirs = small
     tree = outer(theirs)
@@ -283,6 +284,98 @@ def test_rosinality_variants(small, outer):
     assert torch.equal(other.latent_avg, torch.ones(7))
     w = torch.randn(1, 6, 7)
     assert torch.equal(other.synthesis(w), network.synthesis(w))
+
+
+@pytest.mark.parametrize("outer", [
+    lambda w: {"params_ema": w}, lambda w: {"generator": w}, lambda w: {"state_dict": w},
+    lambda w: {"state_dict": {f"decoder.{k}": v for k, v in w.items()}},
+    lambda w: {"g_ema": {f"generator.{k}": v for k, v in w.items()}},
+    lambda w: {f"g_ema.{k}": v for k, v in w.items()} | {"g.style.1.bias": torch.zeros(3)},
+    lambda w: {k: v.numpy() for k, v in w.items()},
+], ids=["params_ema", "generator", "state_dict", "decoder.", "generator.", "g_ema.", "numpy"])
+def test_rosinality_wrappings(small, outer):
+    network, theirs = small
+    tree = outer(theirs)
+    assert core.recognise(tree).name == "rosinality .pt"
+    found = core.from_tree(tree, core.recognise(tree)).synthesis.state_dict()
+    assert all(torch.equal(v, found[k]) for k, v in network.synthesis.state_dict().items())
+
+
+@pytest.mark.parametrize("store", [
+    lambda tree, mean: tree | {"latent_avg": mean},
+    lambda tree, mean: tree | {"mean_latent": mean[None]},
+    lambda tree, mean: tree | {"latent_avg": mean[None, None].repeat(1, 6, 1)},
+    lambda tree, mean: tree["g_ema"] | {"latent_avg": mean},
+    lambda tree, mean: {"state_dict": tree["g_ema"] | {"latent_avg": mean}},
+    lambda tree, mean: tree | {"latent_avg": mean.numpy()},
+])
+def test_stored_averages_are_found(small, store):
+    mean = torch.arange(7.0)
+    tree = store({"g_ema": small[1]}, mean)
+    assert torch.equal(core.from_tree(tree, core.recognise(tree)).latent_avg, mean)
+
+
+@pytest.mark.parametrize(("mean", "words"), [
+    (torch.zeros(3), r"latent_avg has the shape \[3\]"), (torch.zeros(14), "latent_avg"),
+    (torch.zeros(()), "latent_avg"), (torch.zeros(5, 7), "latent_avg"),
+    (torch.zeros(7, 6), "latent_avg"), (torch.zeros(0), "latent_avg"),
+    ("text", "latent_avg"), (3.5, "latent_avg"), ([0.0] * 7, "latent_avg"),
+    (torch.full((7,), math.nan), "NaN"), (torch.full((7,), 1e300, dtype=torch.float64), "infinite"),
+    (torch.zeros(7, dtype=torch.complex64), "type"), (torch.zeros(7, dtype=torch.int64), "type"),
+])
+def test_odd_averages_are_refused(small, mean, words):
+    tree = {"g_ema": small[1], "latent_avg": mean}
+    with pytest.raises(LGFAError, match=words):
+        core.from_tree(tree, core.recognise(tree))
+
+
+@pytest.mark.parametrize("lost", [range(5), (1, 3)], ids=["all", "some"])
+@pytest.mark.parametrize("averaged", [True, False])
+def test_missing_noise_maps_are_drawn_alike(small, lost, averaged):
+    network, theirs = small
+    kept = {k: v for k, v in theirs.items() if k not in {f"noises.noise_{i}" for i in lost}}
+    tree = {"g_ema": kept, "g": theirs} | ({"latent_avg": torch.ones(7)} if averaged else {})
+    with pytest.warns(UserWarning, match="no noise maps|3 of 5 noise maps"):
+        first = core.from_tree(tree, core.recognise(tree))
+    with pytest.warns(UserWarning):
+        again = core.from_tree(tree, core.recognise(tree))
+    assert network_hash(first) == network_hash(again)
+    for i, conv in enumerate(first.synthesis.convs):
+        assert torch.equal(conv.noise, network.synthesis.convs[i].noise) == (i not in lost)
+    drawn = torch.cat([first.synthesis.convs[i].noise.flatten() for i in lost])
+    assert 0.8 < drawn.std() < 1.2
+    assert not torch.equal(first.synthesis.convs[1].noise, first.synthesis.convs[2].noise)
+
+
+def test_noise_maps_of_another_size_are_named(small):
+    tree = {"g_ema": small[1] | {"noises.noise_2": torch.zeros(1, 1, 5, 5)}}
+    with pytest.raises(LGFAError, match=r"synthesis.convs.2.noise \[1, 1, 5, 5\] for \[8, 8\]"):
+        core.from_tree(tree, core.recognise(tree))
+
+
+@pytest.mark.parametrize("broken", [5, "weights", {}, {"style.1.weight": torch.zeros(1)}])
+def test_broken_averaged_weights_are_never_replaced(small, broken):
+    tree = {"g_ema": broken, "g": small[1]}
+    with pytest.raises(LGFAError, match="g_ema, is broken"):
+        core.from_tree(tree, core.recognise(tree))
+
+
+@pytest.mark.parametrize(("extra", "words"), [
+    ({"style.1000000000.weight": torch.zeros(1)}, "style.1000000000"),
+    ({f"style.{i}.bias": torch.zeros(7) for i in range(1, 101)}, "more than 64"),
+    ({f"to_rgbs.{i}.conv.weight": torch.zeros(1) for i in range(5000)}, "levels of detail"),
+    ({"convs.1000000000.conv.weight": torch.zeros(1)}, "left over: convs.1000000000"),
+    ({"conv1.conv.weight": torch.zeros(())}, "conv1.conv.weight has the shape"),
+    ({"conv1.conv.weight": 5}, "no tensor under conv1.conv.weight"),
+    ({"style.1.weight": torch.zeros(7, 0)}, "style.1.weight has the shape"),
+    ({"style.1.weight": torch.zeros(7, 7, dtype=torch.complex64)}, "type"),
+    ({"style.1.weight": torch.zeros(7, 7, dtype=torch.int32)}, "type"),
+    ({5: torch.zeros(1)}, "without a name"),
+])
+def test_rosinality_numbers_and_shapes_are_claims(small, extra, words):
+    tree = {"g_ema": small[1] | extra}
+    with pytest.raises(LGFAError, match=words):
+        core.from_tree(tree, core.recognise(tree))
 
 
 def test_missing_average_is_measured(small):
