@@ -36,10 +36,12 @@ class Claim:
 
 def check_place(folder: str | os.PathLike[str]) -> None:
     """LGFAError unless a training can be written there: a folder, or nothing yet."""
-    folder = Path(folder)
-    if not str(folder).strip() or "\0" in str(folder):
+    name = os.fspath(folder)
+    if not name.strip() or "\0" in name:
         raise LGFAError("the training's folder has no usable name: give another one.")
-    for path in (folder, *(folder / name for name in FOLDERS)):
+    folder = Path(folder)
+    above = next((one for one in folder.parents if os.path.lexists(one)), folder)
+    for path in (above, folder, *(folder / name for name in FOLDERS)):
         if os.path.lexists(path) and not os.path.isdir(path):
             raise LGFAError(f"{path} is {_kind(path)}, where a folder is needed: name another "
                             f"folder for the training.")

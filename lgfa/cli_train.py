@@ -325,9 +325,10 @@ def _interrupts(asked: list[int]) -> Iterator[Callable[[], bool]]:
     """Ctrl-C, SIGTERM and SIGHUP ask the training to end after its step, and are noted in `asked`;
     a second one ends it at once, as it would end any other command."""
     def ask(number: int, frame: Any) -> None:
-        if asked:
+        asked.append(number)                    # first of all: the next may come at once
+        if len(asked) > 1:
             _end(before[number], number, frame)
-        asked.append(number)
+            return
         with contextlib.suppress(OSError):      # the terminal may be gone
             os.write(2, b"saving; once more to end at once\n")
 

@@ -42,6 +42,7 @@ def check_optimizer(
     stored: Any,
     optimizer: torch.optim.Optimizer,       # Adam
     step: int,                              # of the checkpoint
+    skips: bool = False,                    # may it have left out steps, as in fp16?
 ) -> None:
     """LGFAError unless it is the same optimiser's state, with numbers that it can have."""
     own = optimizer.state_dict()["param_groups"]
@@ -54,6 +55,8 @@ def check_optimizer(
     if not isinstance(moments, dict) or not all(
             type(key) is int and 0 <= key < len(parameters) for key in moments):
         raise LGFAError("its optimizer has a state of other parameters.")
+    if step and not moments and not skips:
+        raise LGFAError("its optimizer has no state.")
     for key, state in moments.items():
         size = parameters[key]
         check_tensors(state, {name: torch.empty((), dtype=torch.float32) if name == "step"

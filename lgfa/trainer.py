@@ -308,7 +308,8 @@ class Trainer:
         resume.check_values(state.get("values"))
         resume.check_tensors(state.get("motion"), self.motion.state_dict(), "motion model")
         resume.check_average(state.get("average"), self.average)
-        resume.check_optimizer(state.get("optimizer"), self.optimizer, state["step"])
+        resume.check_optimizer(state.get("optimizer"), self.optimizer, state["step"],
+                               self.scaler.is_enabled())
         resume.check_scaler(state.get("scaler"), self.scaler)
         resume.check_random(state.get("random"))
 
