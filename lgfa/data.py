@@ -22,7 +22,6 @@ from .hashes import file_hash, network_hash, tensor_hash, text_hash
 IMAGE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"))
 SHA256 = re.compile(r"[0-9a-f]{64}")
 INDEX_LIMIT = 256 * 2**20       # bytes of a store's index; a million images need less
-SPARE = 64 * 2**20              # bytes that latents may need beyond four times their file
 
 
 class Batch(NamedTuple):
@@ -340,11 +339,6 @@ def read_latents(
     if odd:
         raise LGFAError(f"{path} holds {', '.join(sorted(odd))} numbers, which are no latents: "
                         "save them as floating point.")
-    # Tensors may share their numbers: a small file could claim any size.
-    size = 4 * sum(row.numel() for row in rows)
-    if size > 4 * Path(path).stat().st_size + SPARE:
-        raise LGFAError(f"{path} claims {size:,} bytes of latents, far more than it has: it is "
-                        "damaged.")
     latents = torch.cat([row.float() for row in rows])
     if not torch.isfinite(latents).all():
         raise LGFAError(f"{path} holds NaN or infinite latents: make it again.")

@@ -1,12 +1,13 @@
 """Sources of stills, the store of encoded images, prompts."""
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from lgfa.config import EncoderConfig, GeneratorConfig
 from lgfa.data import FolderSource, LatentSource, SampleSource, batches, read_latents
@@ -14,6 +15,7 @@ from lgfa.embed.e4e import Encoder
 from lgfa.errors import LGFAError
 from lgfa.frames.stylegan2 import Generator
 from lgfa.prompts import PAPER_WORDS, Prompts
+from tests.training_scenarios import trainer
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -128,6 +130,82 @@ def test_processes_share_a_store(folder):
     assert sorted(orders[0]) == sorted(orders[1])
 
 
+@pytest.mark.parametrize("content", [
+    b"", b"\xff\x00", b"[" * 200_000, b"{" * 5, b"5", b"[]", b"null", b'{"a": ' + b"[" * 100_000,
+    b'{"a": ' + b"9" * 5000 + b"}", b'{"a": NaN}', None,
+])
+def test_a_damaged_index_only_costs_time(folder, content):
+    first = encoder()
+    described = FolderSource(folder, first, 16, report=lambda text: None).describe()
+    index = folder / ".lgfa" / "index.json"
+    if content is None:                     # entries of wrong kinds, one that leads elsewhere
+        known = json.loads(index.read_text())
+        path, entry = next(iter(known.items()))
+        odd = [5, None, [], [1, 2], [*entry[:2], 5], [*entry[:2], "../../0"],
+               [*entry[:2], "0" * 63 + "/"], [*entry, 1], {"a": 1}]
+        for one in odd:
+            index.write_text(json.dumps({**known, path: one, "more": one}))
+            assert FolderSource(folder, first, 16, report=lambda text: None).describe() == described
+    else:
+        index.write_bytes(content)
+        assert FolderSource(folder, first, 16, report=lambda text: None).describe() == described
+    assert first.calls == 5 and len(json.loads(index.read_text())) >= 5
+
+
+def test_what_is_no_image_or_no_code_is_never_opened_or_believed(folder):
+    first = encoder()
+    os.mkfifo(folder / "pipe.png")
+    os.symlink("nowhere", folder / "link.png")
+    os.mkdir(folder / "folder.png")
+    source = FolderSource(folder, first, 16, report=lambda text: None)
+    assert len(source) == 5 and len(source.skipped) == 2
+    stored = sorted((folder / ".lgfa").glob("*/*.safetensors"))
+    code = load_file(stored[0])["w"]
+    save_file({"w": torch.full_like(code, float("nan"))}, stored[0])
+    save_file({"w": code.double()}, stored[1])
+    save_file({"v": code}, stored[2])
+    stored[3].unlink()
+    os.mkfifo(stored[3])
+    with pytest.raises(LGFAError, match="pipe"):
+        FolderSource(folder, first, 16, report=lambda text: None)
+    stored[3].unlink()
+    FolderSource(folder, first, 16, report=lambda text: None)
+    assert first.calls == 5 + 4 + 1 and torch.equal(load_file(stored[0])["w"], code)
+
+
+def test_images_that_go_away_and_leftovers_in_the_store(folder):
+    source = FolderSource(folder, encoder(), 16, report=lambda text: None)
+    stored = next((folder / ".lgfa").glob("*/*.safetensors"))
+    left = stored.with_name(f".{stored.stem}.0a1b2c3d.tmp.safetensors")
+    left.write_bytes(b"half")
+    FolderSource(folder, encoder(), 16, report=lambda text: None)
+    assert not left.exists()
+    for path in (folder / ".lgfa").glob("*/*.safetensors"):
+        path.write_bytes(b"half")
+    with pytest.raises(LGFAError, match="safetensors"):
+        source.draw(5, seeded())
+    for path in folder.rglob("*.png"):
+        path.unlink()
+    with pytest.raises(LGFAError, match="png"):
+        source.draw(5, seeded())
+
+
+def test_a_store_that_cannot_be_written_is_no_fault_of_the_images(folder, tmp_path):
+    network = encoder()
+    FolderSource(folder, network, 16, report=lambda text: None)
+    for path in (folder / ".lgfa").glob("*/*.safetensors"):
+        path.unlink()
+        path.mkdir()
+    with pytest.raises(LGFAError, match="cannot write .*safetensors"):
+        FolderSource(folder, network, 16, report=lambda text: None)
+
+
+@pytest.mark.parametrize("truncation", [-0.1, 1.01, float("nan"), float("inf")])
+def test_truncations_that_are_none(generator, truncation):
+    with pytest.raises(LGFAError, match="truncation"):
+        SampleSource(generator, truncation)
+
+
 @pytest.mark.parametrize("case", ["no folder", "no image", "no store"])
 def test_folders_that_cannot_be_used(folder, case, tmp_path):
     if case == "no folder":
@@ -155,6 +233,29 @@ def test_latents_of_a_file(tmp_path, layout):
     batch = source.draw(5, seeded())
     assert sorted(batch.w_inv.sum((1, 2)).tolist()) == sorted(latents.sum((1, 2)).tolist())
     assert source.draw(9, seeded()).w_inv.shape == (9, 6, 16) and batch.image is None
+
+
+@pytest.mark.parametrize("content, said", [
+    (torch.zeros(3, 6, 16, dtype=torch.int64), "int64"), (torch.ones(3, 6, 16).bool(), "bool"),
+    ([torch.zeros(6, 16), torch.zeros(6, 16, dtype=torch.int32)], "int32"),
+    (torch.zeros(3, 6, 16, dtype=torch.complex64), "complex64"),
+    ({"a": {"b": torch.zeros(3, 6, 16)}}, "no latents"),
+    (torch.zeros(0, 6, 16), "no latents"), (torch.zeros(3, 0, 16), "no latents"),
+    (torch.full((2, 6, 16), 1e300, dtype=torch.float64), "infinite"), ("text", "no latents"),
+    ([torch.zeros(1, 10, 6000)[:, :, :600]] * 9000, "far larger than it is"),
+])
+def test_odd_latents_are_refused(tmp_path, content, said):
+    torch.save(content, tmp_path / "w.pt")
+    with pytest.raises(LGFAError, match=said):
+        read_latents(tmp_path / "w.pt")
+
+
+def test_latents_of_another_length_are_refused():
+    with pytest.raises(LGFAError, match="codes of length 8, the generator takes 16"):
+        trainer(None, source=LatentSource(torch.zeros(3, 6, 8)))
+    for shape in ((6, 16), (0, 6, 16)):
+        with pytest.raises(LGFAError, match="must be codes"):
+            LatentSource(torch.zeros(shape))
 
 
 def test_files_without_latents_are_refused(tmp_path):
@@ -204,6 +305,25 @@ def test_prompt_files_that_cannot_be_used(tmp_path, content, sentence):
         Prompts.read(path)
     with pytest.raises(LGFAError, match="cannot be read"):
         Prompts.read(tmp_path / "missing.txt")
+
+
+@pytest.mark.parametrize("content, said", [
+    (b"a\0b", "zero bytes"), ("smiling\nsad".encode("utf-16"), "save it as UTF-8"),
+    ("l\u00e4chelnd".encode("latin-1"), "save it as UTF-8"), (b"a" * (5 << 20), "larger than"),
+    ("\n".join([*(f"template: {i} {{}}" for i in range(1100)), *map(str, range(1100))]).encode(),
+     "more than 1,000,000 sentences"),
+])
+def test_prompt_files_that_are_no_prompts(tmp_path, content, said):
+    (tmp_path / "words.txt").write_bytes(content)
+    with pytest.raises(LGFAError, match=f"words.txt .*{said}"):
+        Prompts.read(tmp_path / "words.txt")
+
+
+def test_prompt_files_that_are_no_files(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe", "/dev/zero", "a\0b", tmp_path / ("x" * 300)):
+        with pytest.raises(LGFAError, match="prompt file"):
+            Prompts.read(path)
 
 
 def test_too_few_words_for_a_batch():
