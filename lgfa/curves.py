@@ -31,7 +31,8 @@ def draw_losses(
     picture = Image.new("RGB", size, PAPER)
     draw, font = ImageDraw.Draw(picture), font_of_size(max(10, size[1] // 24))
     line = sum(font.getbbox("Ag")[1::2]) + 3
-    names = [name for name in (log[-1] if log else {}) if name != "step"]
+    names = [name for name, value in (log[-1] if log else {}).items()
+             if name != "step" and isinstance(value, (int, float))]
     curves = {name: _curve(log, name) for name in names}
     last = max(iterations, int(log[-1]["step"]) if log else 1, 1)
     low, high = _decades([value for curve in curves.values() for _, value in curve])

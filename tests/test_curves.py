@@ -42,7 +42,9 @@ def test_flat_loss_is_a_flat_line():
 @pytest.mark.parametrize("log", [
     [], _log(1, total=lambda s: 1.0), _log(3, total=lambda s: 0.0),
     _log(4, total=lambda s: math.nan if s == 2 else 1e9, other=lambda s: 1e-12),
-    _log(5000, total=lambda s: float(s)),
+    _log(5000, total=lambda s: float(s)), _log(3, total=lambda s: -1.0),
+    [{"step": 1}, {"step": 2, "total": 1.0}], [{"step": 2**52, "total": 1e300, "cont": 5}],
+    [{"step": 5, "total": "high"}, {"step": 2, "total": 10**300, "cont": None}],
 ])
 def test_any_log_is_drawn(log):
     picture = draw_losses(log, title="x")

@@ -28,9 +28,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .. import checkpoints
+from .. import checkpoints, resume
 from ..config import MocoganConfig
-from ..errors import LGFAError
+from ..errors import LGFAError, reading
 from ..frames.stylegan2 import Generator
 from ..toon import sample, videos
 from . import critics
@@ -274,6 +274,24 @@ class Training:
         return {**{name: part.state_dict() for name, part in self._parts().items()},
                 "rng": self.rng.get_state(), "settings": _plain(self.settings)}
 
+    def check(self, state: dict[str, Any], folder: Path) -> None:
+        """LGFAError unless all of a checkpoint's state can be taken up; Unlike when it is one of a
+        training with other settings."""
+        with reading(part="its state"):
+            own = _plain(self.settings)
+            free = {name: own[name] for name in ("steps", "save_every")}
+            if {**state["settings"], **free} != own:
+                raise checkpoints.Unlike(f"{folder} holds a training with other settings: finish "
+                                         f"it with those, or remove it.")
+            for name, part in self._parts().items():
+                if isinstance(part, nn.Module):
+                    resume.check_tensors(state[name], part.state_dict(), name)
+                else:                       # critics learn several times a step
+                    resume.check_optimizer(state[name], part, 1000 * state["step"])
+            torch.Generator().set_state(state["rng"])
+            if not 0 <= state["seconds"] < float("inf"):
+                raise LGFAError("its time is no time.")
+
     def resume(self, state: dict[str, Any]) -> None:
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
@@ -290,13 +308,10 @@ def train_motion(
     for weight in generator.parameters():
         weight.requires_grad_(False)
     training, start, spent = Training(generator, settings), 0, 0.0
-    found = checkpoints.read_latest(folder) if folder.is_dir() else None
+    found = checkpoints.read_latest(
+        folder, lambda state: training.check(state, folder), note) if folder.is_dir() else None
     if found is not None:
         state = found[1]
-        free = {"steps": settings.steps, "save_every": settings.save_every}
-        if {**state["settings"], **free} != _plain(settings):
-            raise LGFAError(f"{folder} holds a training with other settings: finish it with those, "
-                            f"or remove it.")
         training.resume(state)
         start, spent = state["step"], state["seconds"]
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from tiny import LAYERS, W_DIM, tiny_generator
 
-from lgfa import build, formats
+from lgfa import build, checkpoints, formats
 from lgfa.animate import Animator
 from lgfa.baselines import critics, mocogan_hd, mocogan_training
 from lgfa.baselines.mocogan_hd import Mocogan, MotionGenerator, principal_axes
@@ -236,6 +236,17 @@ def test_a_stopped_training_goes_on_as_if_it_had_not(tmp_path, monkeypatch):
     with pytest.raises(LGFAError, match="other settings"):
         mocogan_training.train_motion(toon_generator(), tmp_path / "b",
                                       replace(SMALL, match=1.0), print)
+
+    # a checkpoint of no use changes nothing, and is named
+    newest = checkpoints.paths(tmp_path / "b")[-1]
+    state = torch.load(newest, weights_only=True)
+    state["video"].popitem()
+    torch.save(state, newest)
+    for older in checkpoints.paths(tmp_path / "b")[:-1]:
+        older.unlink()
+    with pytest.raises(LGFAError, match="none of the 1 checkpoints .*its video has not the parts"):
+        mocogan_training.train_motion(toon_generator(), tmp_path / "b", SMALL, lines.append)
+    assert f"{newest.name} is left out" in lines[-1]
 
 
 def test_baseline_of_the_table(tmp_path, monkeypatch):

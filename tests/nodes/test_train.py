@@ -148,6 +148,45 @@ def test_a_name_that_is_taken(learn):
         learn("taken", 2, words="sad\nsleepy\nsmiling")
 
 
+def test_a_training_that_is_at_work_elsewhere(learn, comfy_home):
+    from lgfa import claim
+
+    learn("busy", 1)
+    with claim.alone(comfy_home.output / "lgfa_training" / "busy"):
+        with pytest.raises(ValueError, match="another training is at work in .*busy"):
+            learn("busy", 2)
+    learn("busy", 2)
+    assert _steps(comfy_home, "busy")[-1] == "step-00000002.pt"
+
+
+def test_a_checkpoint_of_no_use_is_left_out(learn, comfy_home, caplog):
+    learn("spoilt", 4, save_every=2)
+    newest = comfy_home.output / "lgfa_training" / "spoilt" / "checkpoints" / "step-00000004.pt"
+    state = torch.load(newest, weights_only=True)
+    state["settings"] = 5
+    torch.save(state, newest)
+    with caplog.at_level("INFO"):
+        learn("spoilt", 5)
+    assert "step-00000004.pt is left out: its settings are no settings" in caplog.text
+    assert "goes on from step 2" in caplog.text
+
+
+def test_going_on_needs_the_same_beginning(learn, tiny_domain):
+    learn("begun", 1)
+    with pytest.raises(ValueError, match="differs in choices.offsets .was all, is raw"):
+        learn("begun", 2, offsets="raw")
+    with pytest.raises(ValueError, match="differs in choices.offsets"):
+        learn("begun", 2, motion=tiny_domain[3])
+
+
+def test_a_file_where_the_training_belongs(learn, comfy_home):
+    place = comfy_home.output / "lgfa_training" / "blocked"
+    place.parent.mkdir(exist_ok=True)
+    place.touch()
+    with pytest.raises(ValueError, match="blocked is a file, where a folder is needed"):
+        learn("blocked", 1)
+
+
 # ---------------------------------------------------------------- sources
 def test_batch_of_images(run, learn, tiny_domain):
     generator, encoder, _, _ = tiny_domain

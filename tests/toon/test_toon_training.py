@@ -1,9 +1,11 @@
 """The toon trainings: resumable bit for bit, and each does learn."""
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
+from lgfa.errors import LGFAError
 from lgfa.frames.stylegan2 import Generator
 from lgfa.toon import generator as toon_generator
 from lgfa.toon import language, measure, sample
@@ -34,6 +36,24 @@ def test_fit_learns_and_resumes_bit_for_bit(tmp_path):
     resumed = regression(tmp_path / "b", 40)
     assert torch.equal(straight.weight, resumed.weight)
     assert straight.minutes > 0
+
+
+@pytest.mark.parametrize("change", [
+    lambda state: state.pop("rng"), lambda state: state["network"]["weight"].fill_(float("nan")),
+    lambda state: state.update(optimizer={}), lambda state: state.update(rng=torch.zeros(3)),
+    lambda state: state.update(step="many"), lambda state: state["average"].clear(), None,
+])
+def test_fit_says_which_checkpoint_is_of_no_use(tmp_path, change):
+    regression(tmp_path, 5)
+    path = tmp_path / "line.ckpt"
+    if change is None:
+        path.write_bytes(path.read_bytes()[:900])
+    else:
+        state = torch.load(path, weights_only=True)
+        change(state)
+        torch.save(state, path)
+    with pytest.raises(LGFAError, match="line.ckpt.* Remove it to begin this training again"):
+        regression(tmp_path, 10)
 
 
 def test_drawing_is_learned(tmp_path):
