@@ -31,6 +31,16 @@ def check_tensors(
             raise LGFAError(f"its {what} holds NaN or infinite numbers in {name}.")
 
 
+def is_same_scale(
+    stored: Tensor,                         # [w_dim, w_dim], latent_scale of a checkpoint
+    fresh: Tensor,                          # that of the model which is to go on
+) -> bool:
+    """Whether offsets are in the same units. Nothing trains the scale: it differs by rounding
+    from one machine to the next, and by far more between two choices."""
+    fresh = fresh.detach().to(stored.device)
+    return float((stored - fresh).abs().max()) <= 0.01 * float(fresh.abs().max())
+
+
 def check_average(stored: Any, average: Sequence[Tensor]) -> None:
     """LGFAError unless there is an average for each of these tensors."""
     if not isinstance(stored, list):

@@ -307,6 +307,11 @@ class Trainer:
         checkpoints.compare(state["settings"], self._settings, TrainConfig.FREE)
         resume.check_values(state.get("values"))
         resume.check_tensors(state.get("motion"), self.motion.state_dict(), "motion model")
+        scale = state["motion"]["latent_scale"]
+        if not resume.is_same_scale(scale, self.motion.latent_scale):
+            raise checkpoints.Unlike("the training cannot go on, since its offsets have other "
+                                     "units: give the same choice of them (--offsets) and the "
+                                     "same source, or begin in another folder.")
         resume.check_average(state.get("average"), self.average)
         resume.check_optimizer(state.get("optimizer"), self.optimizer, state["step"],
                                self.scaler.is_enabled())

@@ -267,6 +267,20 @@ def test_whatever_changes_what_is_learned_is_compared(tmp_path):
     assert made(offsets="w", encoder_clip="1").run(resume=True).step == 2
 
 
+def test_other_units_of_offsets_show_in_checkpoints_that_do_not_name_them(part):
+    path = part / "checkpoints" / NEWEST
+    state = torch.load(path, weights_only=True)
+    del state["settings"]["choices"]
+    torch.save(state, path)
+    one = trainer(part, **RUN)
+    one.motion.set_latent_scale(torch.randn(99, 16, generator=torch.Generator().manual_seed(0)))
+    with pytest.raises(checkpoints.Unlike, match="offsets have other units"):
+        one.run(resume=True)
+    with torch.no_grad():
+        one.motion.latent_scale.copy_(torch.eye(16) * 1.0001)       # another machine's rounding
+    assert one.run(resume=True).step == 6
+
+
 def test_every_option_is_compared_or_changes_nothing():
     """An option that is added has to be thought of here."""
     import argparse
