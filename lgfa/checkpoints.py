@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from . import unpickle
-from .errors import LGFAError, reason
+from .errors import LGFAError, reading, reason
 from .files import atomic_path, explain
 
 VERSION = 1
@@ -85,9 +85,10 @@ def read_latest(
     found, first = paths(folder), ""
     for path in reversed(found):
         try:
-            state = read(path)
-            if check is not None:
-                check(state)
+            with reading(part="its state"):
+                state = read(path)
+                if check is not None:
+                    check(state)
             return path, state
         except Unlike:
             raise
@@ -106,10 +107,11 @@ def read_latest(
 def read(path: Path) -> dict[str, Any]:
     """A checkpoint's state, which has the "step" of its name; LGFAError for any other file."""
     state = unpickle.read(path)
-    if not isinstance(state, dict) or state.get("lgfa_training") != VERSION:
+    version = state.get("lgfa_training") if isinstance(state, dict) else None
+    if type(version) is not int or version != VERSION:
         raise LGFAError(f"{path}: it is no checkpoint of a training, or of a newer version.")
     step = state.get("step")
-    if not isinstance(step, int) or isinstance(step, bool) or step != step_of(path):
+    if type(step) is not int or step != step_of(path):
         raise LGFAError(f"{path}: its step is not that of its name.")
     return state
 

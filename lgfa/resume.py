@@ -137,9 +137,10 @@ def _is_group_like(stored: Any, own: Mapping[str, Any]) -> bool:
 
 
 def _equal(one: Any, two: Any) -> bool:
-    """Whether plain values are equal; tensors never are."""
-    return type(one) is type(two) and not isinstance(one, Tensor) and bool(
-        list(one) == list(two) if isinstance(one, list | tuple) else one == two)
+    """Whether plain values, or lists of them, are equal and of one type; tensors never are."""
+    if isinstance(one, list | tuple) and type(one) is type(two):
+        return len(one) == len(two) and all(map(_equal, one, two))
+    return type(one) is type(two) and not isinstance(one, Tensor) and bool(one == two)
 
 
 def _numbered(tensors: Sequence[Any]) -> dict[str, Any]:

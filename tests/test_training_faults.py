@@ -1,6 +1,7 @@
 """Trainings that meet damaged checkpoints and logs, each other, full disks and signals."""
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -218,6 +219,36 @@ def test_readable_but_wrong_checkpoints_are_left_out(part, change):
     aside.rename(before)
     step, said = taken_up(part)
     assert step == 2 and f"the checkpoint {NEWEST} is left out: " in said[0]
+
+
+ODD = (None, 5, -1, 2**70, float("nan"), float("inf"), "x", "", b"b", [], {}, (), [1], {"a": 1},
+       {1: 2}, True, torch.zeros(()), torch.zeros(3), torch.zeros(2, 2, dtype=torch.uint8))
+
+
+def places(tree: Any, path: tuple = ()) -> list[tuple]:
+    """The way to every entry of a tree."""
+    keys = tree if isinstance(tree, dict) else range(len(tree)) if isinstance(tree, list) else ()
+    return [path] * bool(path) + [one for key in keys for one in places(tree[key], (*path, key))]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_changes_never_surprise(part, seed):
+    """Any entry may be anything: the checkpoint is refused, left out, or taken as a whole."""
+    newest, chance = part / "checkpoints" / NEWEST, random.Random(seed)
+    whole = torch.load(newest, weights_only=True)
+    by_depth: dict[int, list[tuple]] = {}
+    for path in places(whole):
+        by_depth.setdefault(len(path), []).append(path)
+    one = trainer(part, **RUN)
+    for _ in range(15):
+        state = torch.load(newest, weights_only=True)
+        path = chance.choice(by_depth[chance.choice(list(by_depth))])
+        put(chance.choice(ODD), *path)(state)
+        torch.save(state, newest)
+        with contextlib.suppress(checkpoints.Unlike):
+            one._resume(part / "checkpoints")
+            assert one.step == 2 or path[0] in ("values", "settings", "optimizer", "random"), path
+        torch.save(whole, newest)
 
 
 def test_whole_checkpoints_of_odd_making_are_taken(part, runs):
