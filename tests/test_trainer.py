@@ -323,6 +323,12 @@ def test_two_ranks_train_as_one(elsewhere):
         assert a == pytest.approx(b, rel=2e-2, abs=1e-4)
 
 
+def test_all_ranks_end_when_the_first_cannot_begin(elsewhere):
+    said = [(elsewhere / "held" / f"rank{rank}.txt").read_text() for rank in (0, 1)]
+    assert "another training is at work in" in said[0] and "as the first rank says" in said[1]
+    assert not (elsewhere / "held" / "checkpoints").exists()
+
+
 @pytest.mark.slow
 def test_torchrun(tmp_path, repo):
     run_script(repo, "torchrun", tmp_path, launcher=(

@@ -17,10 +17,12 @@ from typing import Any
 
 import torch
 
+from lgfa import claim
 from lgfa.config import ClipConfig, GeneratorConfig, MotionConfig, PerceptualConfig, TrainConfig
 from lgfa.data import SampleSource
 from lgfa.embed.clip import CLIP
 from lgfa.embed.perceptual import Perceptual
+from lgfa.errors import LGFAError
 from lgfa.frames.stylegan2 import Generator
 from lgfa.motion.model import MotionModel
 from lgfa.prompts import Prompts
@@ -113,6 +115,17 @@ def shared(out: Path, rank: int, size: int, port: int) -> None:
     stop()
 
 
+def kept_out(out: Path, rank: int, size: int, port: int) -> None:
+    """One rank of a training whose folder another one holds: all of them end, and say why."""
+    os.environ.update(RANK=str(rank), WORLD_SIZE=str(size), LOCAL_RANK=str(rank),
+                      MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    try:
+        trainer(out, ranks=start("cpu"), batch=4).run()
+    except LGFAError as error:
+        (out / f"rank{rank}.txt").write_text(str(error))
+    stop()
+
+
 def resume_scenario(out: Path) -> None:
     """All steps at once; some and, in a new process, the rest."""
     codes = [wait(forked(straight, out / "straight", STEPS)),
@@ -148,6 +161,10 @@ def ranks_scenario(out: Path, port: int) -> None:
         children = [forked(shared, folder, rank, size, port + size) for rank in range(size)]
         codes = [wait(child) for child in children]
         assert codes == [0] * size, codes
+    with claim.alone(out / "held"):
+        children = [forked(kept_out, out / "held", rank, 2, port + 3) for rank in range(2)]
+        codes = [wait(child) for child in children]
+        assert codes == [0, 0], codes
 
 
 def torchrun_scenario(out: Path) -> None:
