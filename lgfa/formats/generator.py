@@ -159,9 +159,9 @@ def check_colours(count: int) -> None:
     """Refuses generators of other pictures than RGB."""
     if count != 3:
         number = {1: "one colour channel", 2: "two colour channels", 4: "four colour channels"}
-        raise LGFAError(f"this generator draws pictures of "
-                        f"{number.get(count, f'{count} colour channels')}: use one of three, "
-                        f"red, green and blue.")
+        words = number.get(count) or f"{names.shown(count)} colour channels"
+        raise LGFAError(f"this generator draws pictures of {words}: use one of three, red, green "
+                        f"and blue.")
 
 
 def factor(value: Any, what: str) -> float:
@@ -176,8 +176,9 @@ def factor(value: Any, what: str) -> float:
 def check_levels(count: int) -> None:
     """Refuses generators whose pictures are smaller or larger than StyleGAN2's."""
     if not 2 <= count <= 9:
-        raise LGFAError(f"this generator has {count} levels of detail: StyleGAN2's have 2 (8 px) "
-                        f"to 9 (1024 px).")
+        side = f"of {2 ** (count + 1)} px" if count < 20 else f"of {count} levels of detail"
+        raise LGFAError(f"this generator draws pictures {side}: only those of 8 to 1024 px can be "
+                        f"used.")
 
 
 def check_filter(name: str, kernel: Any) -> None:

@@ -248,7 +248,10 @@ def same(value: Any, wanted: Any) -> bool:
 
 def shown(value: Any) -> str:
     """A setting out of a file, short enough for a sentence."""
-    return repr(value)[:60] if isinstance(value, list | tuple) else names.shown(value)
+    if isinstance(value, list | tuple) and len(value) <= 12 and all(
+            isinstance(item, int | float) and abs(item) < 1e9 for item in value):
+        return repr(value)
+    return names.shown(value)
 
 
 # --- what the file holds, by its parts

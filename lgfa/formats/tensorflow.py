@@ -18,7 +18,7 @@ from .. import unpickle
 from ..config import GeneratorConfig
 from ..errors import LGFAError
 from . import generator, names, nvidia
-from .core import Format
+from .core import Format, check_growth
 
 FUNCTIONS = {                           # of the networks that are read, by their place
     "": ("G_main",),
@@ -55,9 +55,12 @@ def convert_tensorflow(tree: Any) -> tuple[GeneratorConfig, dict[str, Tensor]]:
     _check_known(options)
     # The outer network hands its options on to its parts.
     merged = options["mapping"] | options["synthesis"] | options[""]
+    variables = {path: _variables(state) for path, state in parts.items()}
+    check_growth({f"{path}/{name}": value for path, own in variables.items()
+                  for name, value in own.items()})      # turning them takes copies
     weights: dict[str, Tensor] = {}
-    for path, state in parts.items():
-        weights |= _renamed(_variables(state), path)
+    for path, own in variables.items():
+        weights |= _renamed(own, path)
     _use_last_rgb(weights)
     clamp = merged.get("conv_clamp")
     config, state_dict = nvidia.converted(

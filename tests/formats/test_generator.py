@@ -363,7 +363,8 @@ def test_broken_averaged_weights_are_never_replaced(small, broken):
 @pytest.mark.parametrize(("extra", "words"), [
     ({"style.1000000000.weight": torch.zeros(1)}, "style.1000000000"),
     ({f"style.{i}.bias": torch.zeros(7) for i in range(1, 101)}, "more than 64"),
-    ({f"to_rgbs.{i}.conv.weight": torch.zeros(1) for i in range(5000)}, "levels of detail"),
+    ({f"to_rgbs.{i}.conv.weight": torch.zeros(1) for i in range(5000)}, "5001 levels of detail"),
+    ({f"to_rgbs.{i}.conv.weight": torch.zeros(1) for i in range(9)}, "of 2048 px"),
     ({"convs.1000000000.conv.weight": torch.zeros(1)}, "left over: convs.1000000000"),
     ({"conv1.conv.weight": torch.zeros(())}, "conv1.conv.weight has the shape"),
     ({"conv1.conv.weight": 5}, "no tensor under conv1.conv.weight"),

@@ -121,3 +121,12 @@ def test_broken_networks_are_refused(tmp_path, change, words):
     change(value)
     with pytest.raises(LGFAError, match=words):
         load(tmp_path, value)
+
+
+def test_one_array_cannot_stand_for_many_weights(tmp_path):
+    value = stored.generator()
+    array = np.zeros((3, 3, 128, 512), np.float32)
+    value.components["synthesis"].variables += [
+        (f"{side}x{side}/Conv0_up/weight", array) for side in range(100, 300)]
+    with pytest.raises(LGFAError, match="same numbers"):
+        load(tmp_path, value)
