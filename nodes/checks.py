@@ -6,6 +6,7 @@ Sentences name the node, the input, what it is and what it may be.
 """
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 import math
@@ -190,20 +191,21 @@ def _network(kind: str, what: str) -> Callable[[Any, str], Any]:
 
 
 def _codes(kind: type, field: str, ndim: int, what: str) -> Callable[[Any, str], Any]:
-    """For what carries codes in a field: numbers of so many dimensions, and none of them NaN."""
+    """For what carries codes in a field: float32 of so many dimensions, and none of them NaN."""
     def look(value: Any, where: str) -> Any:
         x = getattr(_a(kind, value, where, what), field)
         if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim != ndim:
             raise LGFAError(f"{where} holds {shown(x)} for its codes; connect {what}.")
         if x.numel() == 0:
             raise LGFAError(f"{where} is empty: its codes are of shape {list(x.shape)}.")
+        x = x.float()                       # a double may become infinite here
         if not all(math.isfinite(one) for one in torch.aminmax(x.detach())):
             raise LGFAError(f"{where} holds values that are not numbers (NaN or infinity); look "
                             f"at the node that made it.")
         texts = getattr(value, "texts", ())
         if not isinstance(texts, tuple) or not all(isinstance(one, str) for one in texts):
             raise LGFAError(f"{where} holds {shown(texts)} for its sentences; connect {what}.")
-        return value
+        return value if x is getattr(value, field) else dataclasses.replace(value, **{field: x})
 
     return look
 

@@ -86,6 +86,12 @@ def _trajectory(tooltip: str) -> io.Output:
 # ---------------------------------------------------------------- checks and rows
 def check_clips(motion: Network, *read: Network | sockets.Words | sockets.Look | None) -> None:
     """Refuses another CLIP than the motion model's own, or two different ones, naming both."""
+    for one in read:
+        if isinstance(one, (sockets.Words, sockets.Look)) \
+                and one.z.shape[1] != motion.config.embed_dim:
+            raise LGFAError(f"the {_did(one)} a CLIP of {one.z.shape[1]} numbers, but the motion "
+                            f"model {motion.name!r} reads {motion.config.embed_dim}: connect the "
+                            f"CLIP of the node that loads the motion model.")
     given = [(one.name if isinstance(one, Network) else one.clip, _did(one))
              for one in read if one is not None]
     for name, did in given:

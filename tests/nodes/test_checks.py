@@ -151,7 +151,9 @@ def test_codes_of_other_packs_are_looked_at(pack, schema, said, usual):
         if field is None:
             continue
         codes = getattr(good, field)
-        for wrong in (codes * NAN, codes / 0, codes[:0], codes[0], codes.long(), "codes", None):
+        huge = torch.full_like(codes, 1e300, dtype=torch.float64)       # infinite as float32
+        for wrong in (huge, codes * NAN, codes / 0, codes[:0], codes[0], codes.long(), "codes",
+                      None):
             said(schema, **{one.id: dataclasses.replace(good, **{field: wrong})})
         if hasattr(good, "texts"):
             said(schema, **{one.id: dataclasses.replace(good, texts=5)})
@@ -224,6 +226,28 @@ def test_numbers_between_the_steps_and_of_other_types(pack, run, tiny_domain):
     _, video = run.linked("LGFA_RenderAnimation", generator=generator, trajectory=path,
                           fps=np.float32(12.345), chunk=3.0)
     assert float(video.get_components().frame_rate) == pytest.approx(12.345, abs=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_codes_of_other_precisions_go_with_each_other(pack, run, usual, dtype):
+    one = usual["LGFA_TRAJECTORY"]
+    other = dataclasses.replace(one, w=one.w.to(dtype))
+    for node in ("LGFA_BlendTrajectories", "LGFA_JoinTrajectories"):
+        assert run.linked(node, trajectory_a=one, trajectory_b=other,
+                          **{"overlap": 1} if "Join" in node else {})[0].w.dtype == torch.float32
+
+
+def test_embeddings_of_another_length_are_named(run, usual, pack, tiny_domain):
+    motion, words = tiny_domain[3], usual["LGFA_TEXT"]
+    length = motion.config.embed_dim
+    for text, look, what in (
+        (torch.rand(1, length), torch.rand(1, length + 1), "image was seen by"),
+        (torch.rand(1, length + 1), torch.rand(1, length), "text was read by"),
+    ):
+        with pytest.raises(ValueError, match=f"the {what} a CLIP of {length + 1} numbers"):
+            run.linked("LGFA_RecurrentMotion", motion=motion,
+                       text=dataclasses.replace(words, z=text),
+                       image_code=dataclasses.replace(usual["LGFA_IMAGE_CODE"], z=look))
 
 
 def test_own_checks_hold_for_links_too(run, usual):
