@@ -116,11 +116,7 @@ class Animator:
     @torch.no_grad()
     def invert(self, image: Any) -> Tensor:
         """Image (see images.read_image) -> w_inv [1, L, w_dim]; warns when it comes out unlike."""
-        if self.encoder is None:
-            raise LGFAError("an image needs an encoder: give one, or start from a sampled still.")
-        w_inv, _, distances = invert(self.encoder, self.generator, self._still(image))
-        warn_unlike(distances)
-        return w_inv
+        return self._inverted(self._still(image))
 
     @torch.no_grad()
     def trajectory(
@@ -202,6 +198,15 @@ class Animator:
         x = square(read_image(image), self.generator.resolution)
         return x.to(self.generator.latent_avg.device)
 
+    @torch.no_grad()
+    def _inverted(self, x: Tensor) -> Tensor:
+        """Still [1,3,R,R], -1..1 -> w_inv [1,L,w_dim]."""
+        if self.encoder is None:
+            raise LGFAError("an image needs an encoder: give one, or start from a sampled still.")
+        w_inv, _, distances = invert(self.encoder, self.generator, x)
+        warn_unlike(distances)
+        return w_inv
+
     def _start(self, image: Any) -> tuple[Tensor, Tensor | None, bool]:
         """Anything to start from -> code [1,L,w_dim], its picture if needed, was it an image."""
         if isinstance(image, (str, Path)) and Path(image).suffix.lower() == ".safetensors":
@@ -209,7 +214,8 @@ class Animator:
             self._check_latents(image[None], "the stored latents")
         latent = self._latent(image)
         if latent is None:
-            return self.invert(image), self._still(image), True
+            x = self._still(image)
+            return self._inverted(x), x, True
         if not self.method.visual:          # nobody looks at the picture
             return latent, None, False
         x = self.generator.synthesis(latent)

@@ -86,12 +86,6 @@ def _trajectory(tooltip: str) -> io.Output:
 # ---------------------------------------------------------------- checks and rows
 def check_clips(motion: Network, *read: Network | sockets.Words | sockets.Look | None) -> None:
     """Refuses another CLIP than the motion model's own, or two different ones, naming both."""
-    for one in read:
-        if isinstance(one, (sockets.Words, sockets.Look)) \
-                and one.z.shape[1] != motion.config.embed_dim:
-            raise LGFAError(f"the {_did(one)} a CLIP of {one.z.shape[1]} numbers, but the motion "
-                            f"model {motion.name!r} reads {motion.config.embed_dim}: connect the "
-                            f"CLIP of the node that loads the motion model.")
     given = [(one.name if isinstance(one, Network) else one.clip, _did(one))
              for one in read if one is not None]
     for name, did in given:
@@ -102,6 +96,12 @@ def check_clips(motion: Network, *read: Network | sockets.Words | sockets.Look |
     if len({name for name, _ in given}) > 1:
         (one, did), (other, too) = given
         raise LGFAError(f"the {did} {one!r}, and the {too} {other!r}: connect one CLIP to both.")
+    for one in read:
+        length = None if one is None or isinstance(one, Network) else one.z.shape[1]
+        if length not in (None, motion.config.embed_dim):
+            raise LGFAError(f"the {_did(one)} a CLIP of {length} numbers, but the motion model "
+                            f"{motion.name!r} reads {motion.config.embed_dim}: its CLIP is another "
+                            f"one.")
 
 
 def _did(read: Network | sockets.Words | sockets.Look) -> str:

@@ -246,8 +246,8 @@ def test_embeddings_of_another_length_are_named(run, usual, pack, tiny_domain):
     ):
         with pytest.raises(ValueError, match=f"the {what} a CLIP of {length + 1} numbers"):
             run.linked("LGFA_RecurrentMotion", motion=motion,
-                       text=dataclasses.replace(words, z=text),
-                       image_code=dataclasses.replace(usual["LGFA_IMAGE_CODE"], z=look))
+                       text=dataclasses.replace(words, z=text, clip=motion.clip),
+                       image_code=pack.nodes.sockets.Look(look, motion.clip))
 
 
 def test_own_checks_hold_for_links_too(run, usual):
