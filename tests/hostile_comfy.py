@@ -95,6 +95,7 @@ TEXTS = {
     "bad encoding": b'{"a": "\xff\xfe\xfd"}',
     "no JSON": b"<html>busy</html>", "nothing": b"", "null": b"null", "a number": b"5",
     "many digits": b"[" + b"9" * 5000 + b"]", "a list": b"[[[5]]]", "a text": b'"x"',
+    "another's": b'{"queue_running": {}, "queue_pending": 5}',
 }
 
 

@@ -61,9 +61,10 @@ class Server:
         """What became of a prompt; None while it is not finished, or unknown."""
         path = f"/history/{quoted(prompt_id)}"
         tree = self._json(path)
-        if not isinstance(tree, dict) or not isinstance(tree.get(prompt_id, {}), dict):
+        entry = tree.get(prompt_id) if isinstance(tree, dict) else None
+        if tree != {} and not isinstance(entry, dict):      # {}: it is not there, or not yet
             raise self._no_answer(path)
-        return tree.get(prompt_id)
+        return entry
 
     def node_info(self, kind: str) -> dict[str, Any] | None:
         """/object_info of one node class; None when the server has no such node."""

@@ -145,18 +145,18 @@ class Workflow:
     def widget(self, node: str, key: str) -> Widget:
         """A widget with its type: the server's word where it has one, else its own value's."""
         one = self.nodes[node]
-        value = one["inputs"][key]
-        kind, options, extra = declared(self.infos.get(one["class_type"]), key)
+        value, info = one["inputs"][key], self.infos.get(one["class_type"])
+        kind, options, extra = declared(info, key)
         if any(extra.get(flag) is True for flag in UPLOADS):
             folder = extra.get("image_folder")
             return Widget(node, key, value, "FILE", options,
                           folder if isinstance(folder, str) else "input")
-        if not self.infos and key == "image" and one["class_type"].startswith("LoadImage"):
+        if not info and key == "image" and one["class_type"].startswith("LoadImage"):
             return Widget(node, key, value, "FILE")     # core's loaders, known without a server
         if kind not in ("INT", "FLOAT", "BOOLEAN", "STRING", "COMBO"):
             kind = NUMBERS[type(value)]
             # The front end writes a FLOAT of 1.0 as 1.
-            kind = "FLOAT" if kind == "INT" and not self.infos else kind
+            kind = "FLOAT" if kind == "INT" and not info else kind
         return Widget(node, key, value, kind, options)
 
 
