@@ -27,9 +27,9 @@ def write_table(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
-def command(server: Server, workflow: Path, jobs: Path, out: Path) -> list[str]:
+def command(server: Server, workflow: Path, jobs: Path, out: Path, *more: str) -> list[str]:
     return [sys.executable, "-m", "lgfa", "queue", "--server", server.url, "--workflow",
-            str(workflow), "--jobs", str(jobs), "--out", str(out), "--poll", "0.2"]
+            str(workflow), "--jobs", str(jobs), "--out", str(out), "--poll", "0.2", *more]
 
 
 def run(*arguments: Any) -> subprocess.CompletedProcess:
@@ -90,6 +90,24 @@ def test_failed_rows_are_reported(server: Server, tmp_path: Path, client: Client
     assert done.returncode == 1, said
     assert "two: FAILED" in said and "other.safetensors" in said
     assert {p.name for p in (tmp_path / "out").glob("*.mp4")} == {"one.mp4", "three.mp4"}
+
+
+def test_a_row_that_takes_too_long_is_interrupted(server: Server, client: Client,
+                                                  tmp_path: Path) -> None:
+    """The server stops at it at once, and the rows behind it run."""
+    rows = [{"name": name, "text": "angry", "frames": frames, "seed": 77}
+            for name, frames in (("one", 2), ("endless", 10_000), ("three", 2))]
+    jobs = write_table(tmp_path / "jobs.csv", rows)
+    before = set(prompts(client))
+    done = run(server, ROOT / "workflows" / "api" / "animate.json", jobs, tmp_path / "out",
+               "--row-timeout", "5")
+    said = done.stdout + done.stderr
+    assert done.returncode == 1, said
+    assert "endless: FAILED: it ran for more than 5 s (--row-timeout).\n" in said
+    assert {p.name for p in (tmp_path / "out").glob("*.mp4")} == {"one.mp4", "three.mp4"}
+    ends = [entry["status"]["messages"][-1][0] for key, entry in prompts(client).items()
+            if key not in before]
+    assert sorted(ends) == ["execution_interrupted", "execution_success", "execution_success"]
 
 
 def test_pictures_of_ones_own(server: Server, tmp_path: Path, seen: Callable) -> None:
