@@ -97,6 +97,31 @@ TEXTS = {
     "many digits": b"[" + b"9" * 5000 + b"]", "a list": b"[[[5]]]", "a text": b'"x"',
     "another's": b'{"queue_running": {}, "queue_pending": 5}',
 }
+OTHERS = {
+    "an error that drips": drip(b"HTTP/1.1 500 x\r\nContent-Length: 999\r\n\r\n"),
+    "an error without end": flood(CHUNKED.replace(b"200 OK", b"500 Oops"),
+                                  b"40000\r\n" + b" " * 0x40000 + b"\r\n"),
+    "an error, deep": answer(TEXTS["deep lists"], status="400 Bad Request"),
+    "busy": answer(b"", status="503 Busy"), "odd status": answer(b"", status="abc"),
+    "no status": lambda sock: sock.sendall(b"hello"), "too large a status": answer(b"{}", status=
+                                                                                 "99999 x"),
+    "no content": answer(b"", status="204 No"), "not modified": answer(b"", status="304 Not"),
+    "switched": answer(b"", status="101 Other"), "closed": lambda sock: None,
+    "a long line": lambda sock: sock.sendall(b"HTTP/1.1 200 " + b"x" * 200_000),
+    "many headers": lambda sock: sock.sendall(OK + b"a: b\r\n" * 5000 + b"\r\n{}"),
+    "headers without end": flood(OK, b"a: b\r\n" * 1000),
+    "trailers without end": flood(CHUNKED + b"2\r\n{}\r\n0\r\n", b"a: b\r\n" * 1000),
+    "a chunk's length without end": flood(CHUNKED, b"f" * 100_000),
+    "a chunk of 2^72": lambda sock: sock.sendall(CHUNKED + b"f" * 18 + b"\r\n{}"),
+    "sent in circles": answer(b"", "Location: ?again", status="302 Found"),
+    "sent on with a body without end": flood(
+        b"HTTP/1.1 302 x\r\nLocation: /queue\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"40000\r\n" + b" " * 0x40000 + b"\r\n"),
+    "another encoding": answer(b"xx", "Transfer-Encoding: gzip, chunked"),
+    "halves of characters": answer(
+        b'{"node_errors": {"3": {"errors": [{"message": "\\ud800", "details": "\\udfff"}]}}, '
+        b'"error": {"message": "\\ud83d"}}', status="400 Bad Request"),
+}
 
 
 class HostileHandler(Handler):

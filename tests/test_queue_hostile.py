@@ -25,6 +25,7 @@ from hostile_comfy import (
     FLOODS,
     LENGTHS,
     OK,
+    OTHERS,
     TEXTS,
     Elsewhere,
     HostileComfy,
@@ -220,6 +221,29 @@ def test_memory_stays_bounded(place: Place, route: str) -> None:
 
 # ---- contents
 
+def attacks() -> dict[str, Any]:
+    """All of them by a name."""
+    kinds = {"drip": DRIPS, "flood": FLOODS, "length": LENGTHS, "other": OTHERS,
+             "text": {name: answer(text) for name, text in TEXTS.items()}}
+    return {f"{kind}: {name}": send for kind, sends in kinds.items()
+            for name, send in sends.items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("route", ["/queue", "/object_info", "/prompt", "/history", "/view",
+                                   "/upload", "/ws"])
+@pytest.mark.parametrize("kind", attacks())
+def test_every_attack_on_every_route(place: Place, route: str, kind: str) -> None:
+    (place.folder / "face.png").write_text("anna")
+    (place.folder / "jobs.csv").write_text("name,text,image\na,good,\nb,evil,face.png\nc,fine,\n")
+    place.comfy.attacks[route] = attacks()[kind]
+    code, said = place.run("--timeout", 0.5, "--max-result", "2M")
+    assert code in ((2,) if route == "/queue" else (0, 1, 2)), said
+    assert route in ("/queue", "/object_info") or {"a.webp", "c.webp"} <= set(place.files())
+    if (route, kind) != ("/view", "other: no content"):         # that is an empty file
+        place.made_good()
+
+
 @pytest.mark.parametrize("route", ["/history", "/prompt"])
 @pytest.mark.parametrize("kind", TEXTS)
 def test_answers_that_are_none(place: Place, route: str, kind: str) -> None:
@@ -252,7 +276,7 @@ def test_a_queue_that_is_odd_for_a_while_and_for_ever(place: Place) -> None:
         answer(texts.get(asked, TEXTS["deep lists"]))(sock)
 
     place.comfy.attacks["/queue"] = later
-    code, said = place.run()
+    code, said = place.run("--poll", 0.2)
     assert code == 0 and place.files() == ["a.webp", "b.webp", "c.webp"], said
     assert said.count("does not answer as ComfyUI does (it is nested deeper than 100") == 1
 

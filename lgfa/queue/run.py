@@ -24,6 +24,7 @@ from .workflow import Workflow
 # somebody emptied its queue. A few polls of patience, since behind a proxy answers may be old.
 PATIENCE = 5                                    # polls
 MOST_LOSSES = 3                                 # times that a row is queued anew
+MOST_FILES = 100_000                            # of a row: more frames than anybody saves
 MOST_ODD = 5                                    # answers in a row that cannot be understood
 
 
@@ -93,7 +94,8 @@ class Runner:
         self.server, self.workflow, self.jobs = server, workflow, jobs
         self.state, self.out, self.show = state, out, show
         self.at_once, self.poll, self.previews = at_once, poll, previews
-        self.row_timeout, self.odd = row_timeout, 0
+        self.row_timeout = row_timeout
+        self.odd, self.warned = 0, ""           # answers on the queue that made no sense
         self.waiting: deque[Job] = deque()
         self.flying: dict[str, Flight] = {}
         self.losses: dict[str, int] = {}
@@ -202,8 +204,9 @@ class Runner:
             self.odd += 1
             if self.odd > MOST_ODD:
                 raise Stop(str(error)) from error
-            if self.odd == 1:
-                self.show.warn(str(error))
+            if str(error) != self.warned:
+                self.warned = str(error)
+                self.show.warn(self.warned)
             return None
 
     def _history(self, flight: Flight, prompt_id: str) -> dict[str, Any] | None:
@@ -270,6 +273,10 @@ class Runner:
                 "workflow needs a node that saves one."
             self._fail(job, blocked)
             return
+        if len(found) > MOST_FILES:
+            self._fail(job, f"it lists {len(found):,} files, of which at most {MOST_FILES:,} are "
+                       "fetched for a row.")
+            return
         files = self._fetch(job, found)
         if flight.partial:
             self._fail(job, f"{len(files)} file(s) came, but a part was refused: {flight.partial}")
@@ -305,7 +312,7 @@ class Runner:
         """
         try:
             yield
-        except Stop:
+        except (Stop, OSError):             # an OSError that gets here is of our own output
             if not prompt_id:
                 self.waiting.appendleft(job)
             raise
