@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -200,5 +201,9 @@ def fetch(name: str) -> None:
             bar.total = total or bar.total
             bar.update(done - bar.n)
 
-        path = table.download(name, progress)
+        try:
+            path = table.download(name, progress)
+        except KeyboardInterrupt:
+            bar.write("the same command goes on from what is there.", file=sys.stderr)
+            raise
     print(path)

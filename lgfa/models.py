@@ -6,19 +6,22 @@ download is checked by reading it and recognising its format.
 from __future__ import annotations
 
 import http.client
+import io
 import os
+import re
 import shutil
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import LGFAError
-from .files import explain
+from .errors import LGFAError, reason, short
+from .files import explain, lock
 
-CHUNK = 1 << 20             # bytes between two updates of the progress bar
+CHUNK = 1 << 20             # bytes taken at once, at most
 TIMEOUT = 30                # seconds without any data
 ATTEMPTS = 4                # connections that may break before we give up
 WAIT = 2.0                  # seconds before the second attempt, doubled for each further one
@@ -149,20 +152,25 @@ def download(
     if path.is_file():
         return path
     part = path.with_name(path.name + ".part")
-    try:
+    with _writing(path):
         part.parent.mkdir(parents=True, exist_ok=True)
         _fetch(model, part, progress or (lambda done, total: None))
         _verify(model, part)
         with open(part, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(part, path)
-    except OSError as error:
-        reason = explain(error)
-        if reason is None:
-            raise
-        raise LGFAError(f"cannot write {path}: {reason}.") from error
-    _stamp(part).unlink(missing_ok=True)
+        _stamp(part).unlink(missing_ok=True)
     return path
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """A disk's refusal becomes a sentence; what has been written stays, to go on from."""
+    try:
+        yield
+    except OSError as error:
+        raise LGFAError(f"cannot write {path}: {explain(error) or reason(error)}; the same command "
+                        f"goes on from what is there.") from error
 
 
 def _fetch(model: Model, part: Path, progress: Callable[[int, int | None], None]) -> None:
@@ -176,21 +184,22 @@ def _fetch(model: Model, part: Path, progress: Callable[[int, int | None], None]
         except urllib.error.HTTPError as failed:
             raise LGFAError(f"{model.address} answers {failed.code} {failed.reason}: fetch "
                             f"{model.file} by hand and put it into {part.parent}.") from failed
-        except (urllib.error.URLError, http.client.HTTPException, ConnectionError,
-                TimeoutError) as failed:
+        except LGFAError:
+            raise
+        except (OSError, http.client.HTTPException, ValueError) as failed:  # an odd address, too
             error = failed
         if attempt + 1 < ATTEMPTS and _length(part) == before:
             time.sleep(WAIT * 2**attempt)
-    reason = getattr(error, "reason", None) or error
-    raise LGFAError(f"the download of {model.file} broke off ({reason}): run it again to go on "
-                    f"from {_length(part):,} bytes.")
+    why = getattr(error, "reason", None) or error
+    raise LGFAError(f"the download of {model.file} broke off ({short(why, 200)}): run it again to "
+                    f"go on from {_length(part):,} bytes.")
 
 
 def _fetch_once(model: Model, part: Path, progress: Callable[[int, int | None], None]) -> bool:
     """One connection; True when the file is whole."""
     start = _length(part)
     request = urllib.request.Request(model.address, headers={"User-Agent": "lgfa"})
-    stamp = _stamp(part).read_text() if _stamp(part).is_file() else ""
+    stamp = _read_stamp(part)
     if start and not (stamp or model.sha256):
         start = 0                       # nothing would tell whether the two halves belong together
     if start:
@@ -211,16 +220,58 @@ def _fetch_once(model: Model, part: Path, progress: Callable[[int, int | None], 
         total = _total(answer, start)
         _check_room(model, part, start, total)
         tag = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
-        _stamp(part).write_text("" if tag.startswith("W/") else tag)
-        with open(part, "ab" if start else "wb") as file:
+        with _open(part, start, tag, model) as file:
             progress(start, total)
-            while chunk := answer.read(CHUNK):
-                file.write(chunk)
+            while chunk := answer.read1(CHUNK):         # what is there: a stop loses nothing
+                _append(file, chunk, part)
                 start += len(chunk)
                 progress(start, total)
                 if model.size is not None and start > model.size:
                     break                               # another file: the size check says so
     return total is None or start >= total
+
+
+def _open(
+    part: Path,
+    start: int,                         # bytes of it that stay
+    tag: str,                           # the server's mark of this version
+    model: Model,
+) -> io.FileIO:
+    """The partial file, ready to be gone on with; no other process has it."""
+    with _writing(part):
+        file = open(part, "ab", buffering=0)    # noqa: SIM115 - the caller closes it
+        try:
+            lock(file)
+        except BlockingIOError as error:
+            file.close()
+            raise LGFAError(f"another process is downloading {model.file}: wait for it.") from error
+        except OSError:
+            pass                                # a disk without locks
+        file.truncate(start)
+        _stamp(part).write_text(tag if _is_stamp(tag) else "", encoding="ascii")
+    return file
+
+
+def _append(file: io.FileIO, chunk: bytes, part: Path) -> None:
+    """Writes all of a chunk; a full disk takes a part of it first."""
+    rest = memoryview(chunk)
+    with _writing(part):
+        while rest:
+            rest = rest[file.write(rest):]
+
+
+def _read_stamp(part: Path) -> str:
+    """The mark that was noted beside a partial file; "" for one that no server gave."""
+    try:
+        tag = _stamp(part).read_text(encoding="ascii")
+    except (OSError, ValueError):
+        return ""
+    return tag if _is_stamp(tag) else ""
+
+
+def _is_stamp(tag: str) -> bool:
+    """Can it be sent back? A weak mark (W/) does not promise the same bytes."""
+    return not tag.startswith("W/") and tag.isascii() and tag.isprintable() and len(tag) <= 200
 
 
 def _restart(part: Path) -> bool:
@@ -238,7 +289,8 @@ def _continues(answer: http.client.HTTPResponse, start: int) -> bool:
 def _total(answer: http.client.HTTPResponse, start: int) -> int | None:
     """The whole file's bytes, as the server has it."""
     length = answer.headers.get("Content-Length", "")
-    return start + int(length) if length.isdigit() else None
+    # No file has more digits; another length is none.
+    return start + int(length) if re.fullmatch("[0-9]{1,18}", length) else None
 
 
 def _check_room(model: Model, part: Path, start: int, total: int | None) -> None:

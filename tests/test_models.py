@@ -2,14 +2,25 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
 import threading
+import time
+from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
 from lgfa import models
 from lgfa.errors import LGFAError
+from lgfa.files import lock
 from lgfa.models import Model
+
+ROOT = Path(__file__).resolve().parents[1]
 
 DATA = bytes(range(256)) * 4000                 # about one MB
 HASH = hashlib.sha256(DATA).hexdigest()
@@ -19,6 +30,7 @@ class Server:
     """What the handler serves, and what it was asked."""
 
     data, tag, ranges, cut, length, code = DATA, '"1"', True, [], True, 200
+    place, claimed, pause = "", "", 0.0         # Location, another Content-Length, between blocks
 
     def __init__(self) -> None:
         self.asked: list[str | None] = []
@@ -34,13 +46,18 @@ class Server:
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.address = f"http://127.0.0.1:{self.http.server_address[1]}/file.bin"
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+        threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         wanted = request.headers.get("Range")
         self.asked.append(wanted)
         if self.code != 200:
             request.send_error(self.code)
+            return
+        if self.place:
+            request.send_response(302)
+            request.send_header("Location", self.place)
+            request.end_headers()
             return
         start = int(wanted[6:-1]) if wanted and self.ranges else 0
         if start and request.headers.get("If-Range", self.tag) != self.tag:
@@ -58,8 +75,11 @@ class Server:
             request.send_header("Content-Range",
                                 f"bytes {start}-{len(self.data) - 1}/{len(self.data)}")
         if self.length:
-            request.send_header("Content-Length", str(len(body)))
+            request.send_header("Content-Length", self.claimed or str(len(body)))
         request.end_headers()
+        while self.pause:
+            request.wfile.write(body[:1000])
+            time.sleep(self.pause)
         request.wfile.write(body[:self.cut.pop(0)] if self.cut else body)
 
 
@@ -189,6 +209,79 @@ def test_full_disk_is_said_before_the_download(server, monkeypatch):
     monkeypatch.setattr(models.shutil, "disk_usage", lambda path: type("U", (), {"free": 10}))
     with pytest.raises(LGFAError, match="make room"):
         models.download("test")
+
+
+@pytest.mark.parametrize("place", [
+    "file:///etc/passwd", "http://[::1/", "http://a..b/", "data:,x", "//", "ftp://127.0.0.1:1/x",
+    "gopher://x/", "http://" + "a" * 300 + "/"])
+def test_odd_redirects_are_one_sentence(server, place):
+    server.place = place
+    with pytest.raises(LGFAError) as caught:
+        models.download("test")
+    assert len(str(caught.value)) < 1000 and "file.bin" not in files()
+
+
+@pytest.mark.parametrize("length", ["9" * 400, "-5", "\u00b2", "1e3", "abc", "9" * 5000])
+def test_odd_lengths_are_no_length_or_one_sentence(server, monkeypatch, length):
+    put(monkeypatch, server, size=None)
+    server.claimed = length
+    try:
+        assert models.download("test").read_bytes() == DATA
+    except LGFAError as error:
+        assert "broke off" in str(error)
+
+
+@pytest.mark.parametrize("tag", [b"", b"a\r\nX: y", b"\xff\x00", b"x" * 100_000, b'W/"1"'])
+def test_a_mark_that_no_server_gave_counts_as_none(server, tag):
+    models.folder().mkdir(parents=True)
+    (models.folder() / "file.bin.part").write_bytes(DATA[:1000])
+    (models.folder() / "file.bin.part.tag").write_bytes(tag)
+    assert models.download("test").read_bytes() == DATA and files() == ["file.bin"]
+
+
+def test_a_disk_that_fills_up_keeps_what_came(server):
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, before[1]))
+    try:
+        with pytest.raises(LGFAError, match="cannot write .* goes on from what is there"):
+            models.download("test")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (models.folder() / "file.bin.part").read_bytes() == DATA[:300_000]
+    assert models.download("test").read_bytes() == DATA
+    assert server.asked == [None, "bytes=300000-"]
+
+
+def test_one_process_at_a_time_writes_a_file(server):
+    models.folder().mkdir(parents=True)
+    with open(models.folder() / "file.bin.part", "ab") as held:
+        lock(held)
+        with pytest.raises(LGFAError, match="another process"):
+            models.download("test")
+    assert models.download("test").read_bytes() == DATA
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are sent as on posix systems")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_keeps_what_came(server, name):
+    server.pause = 0.01
+    row = json.dumps(asdict(models.MODELS["test"]))
+    program = ("import json, sys; from lgfa import cli, models, signals; "
+               f"models.MODELS = {{'test': models.Model(**json.loads({row!r}))}}; "
+               "signals.run(lambda: cli.main(['models', 'download', 'test']))")
+    part = models.folder() / "file.bin.part"
+    with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stderr=subprocess.PIPE,
+                          stdout=subprocess.DEVNULL, text=True) as process:
+        until = time.monotonic() + 60
+        while not (part.exists() and part.stat().st_size):
+            assert time.monotonic() < until and process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(getattr(signal, name))
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130 and said.endswith("stopped.\n"), said
+    assert "goes on from what is there" in said and "Traceback" not in said
+    assert part.stat().st_size
 
 
 def test_the_table(monkeypatch, tmp_path):
