@@ -31,7 +31,9 @@ def new_motion(
     **choices: Any,                         # further fields of MotionConfig
 ) -> MotionModel:
     """A motion model with random weights on the generator's device; the global random state is
-    left as it was."""
+    left as it was. LGFAError for a CLIP that could not be stored with the trained model."""
+    if own_encoders:
+        clip.config.check_stored()
     config = MotionConfig(
         embed_dim=clip.embed_dim, num_layers=generator.num_layers, w_dim=generator.config.w_dim,
         resolution=generator.resolution, **choices)

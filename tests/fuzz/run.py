@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parents[1])]
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "formats"), str(HERE.parents[1])]
 
 import mutations  # noqa: E402
 from samples import samples  # noqa: E402

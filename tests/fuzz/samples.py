@@ -339,6 +339,14 @@ TIMELINE = "# a comment\nsmiling | 12 | hold 4 | ease-in-out\n(still) | 8\nwinki
 PROMPTS = "template: The person is {}\nsmiling | happy | grinning\nangry\nsad\n"
 
 
+def tensorflow(folder: Path) -> dict[str, bytes]:
+    import tensorflow_network as made
+
+    return {f"tensorflow_{protocol}.pkl": made.write(
+        folder / "tf.pkl", (None, None, made.generator()), protocol).read_bytes()
+        for protocol in (0, 2, 4)}
+
+
 def samples(folder: Path) -> list[Sample]:
     """All of them; `folder` is scratch space."""
     torch.manual_seed(0)
@@ -356,6 +364,7 @@ def samples(folder: Path) -> list[Sample]:
     out = [Sample(name, torch_file(tree)) for name, tree in trees.items()]
     out.append(Sample("rosinality_legacy.pt", torch_file(trees["rosinality.pt"], legacy=True)))
     out += [Sample(name, data) for name, data in own_files(folder).items()]
+    out += [Sample(name, data) for name, data in tensorflow(folder).items()]
     out += [Sample(name, data, ("latents", "inspect")) for name, data in latents(folder).items()]
     out += [
         Sample("ada.pkl", nvidia()), Sample("openai.pt", torchscript(clip)),
