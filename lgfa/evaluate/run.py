@@ -135,8 +135,7 @@ def run(
     also those of the other processes."""
     stamp = f"{subject.stamp} {frames} {keep} {VERSION}"
     store = Store(folder, stamp + " added" * add)
-    if size == 1:                           # no other process is writing there
-        store.tidy()
+    store.tidy()
     own = [job for job in jobs[rank::size] if not store.has(job)]
     begun, before = time.monotonic(), 0.0
     for done, job in enumerate(own):
