@@ -15,6 +15,7 @@ import torch
 from PIL import Image, ImageSequence
 
 from lgfa import cli
+from lgfa.formats.safetensors_io import write_tensors
 from lgfa.latents import load_latents
 
 SMILE = "The person is smiling"
@@ -137,6 +138,17 @@ def test_bad_requests_are_one_sentence(
     assert "safetensors" in say("--save-latents", tmp_path / "new" / "latents.npz")
     assert "strip" in say("--frames", 5000, out=tmp_path / "new" / "clip.png")
 
+    for seed in (-1, 2**64, "1.5", "9" * 5000):
+        assert "from 0 to 2^64 - 1" in say("--seed", seed)
+        assert "from 0 to 2^64 - 1" in say(still=("--sample", seed))
+        assert "from 0 to 2^64 - 1" in refused(capsys, "demo", "--seed", seed, "--out", out)
+    for text in ("\u200b", "\ufe0f\u0301", "\u2800\u3164", "\ufeff \u2060", "\x01"):
+        assert "text is empty" in say(text=("--text", text))
+    assert "UTF-8" in say(text=("--text", "smil\udcff"))
+    assert "truncation" in say("--truncation", "nan") and "strength" in say("--strength", "1e400")
+    assert "hold" in say("--hold", 10**30) and "frames" in say("--frames", 10**12)
+    assert len(say("--frames", "9" * 5000)) < 600
+
     (tmp_path / "text.png").write_text("this is a text, renamed")
     (tmp_path / "empty.png").write_bytes(b"")
     for name in ("text.png", "empty.png", "missing.png", ""):
@@ -213,6 +225,42 @@ def test_unexpected_system_errors_are_one_sentence(
     monkeypatch.setattr("lgfa.cli_animate.demo", lambda _: (_ for _ in ()).throw(TypeError("bug")))
     with pytest.raises(TypeError):                              # a bug keeps its traceback
         run("demo", "--out", tmp_path / "demo")
+
+
+@pytest.mark.parametrize("fps", ["9" * 400, "NaN", "-5", "0", '"12"', "[1]", "true", "1e999", "{}"])
+def test_a_strange_rate_beside_latents_is_as_good_as_none(
+    networks: list[str], tmp_path: Path, fps: str, capsys: pytest.CaptureFixture,
+) -> None:
+    stored = tmp_path / "a.safetensors"
+    write_tensors(stored, {"latents": torch.zeros(3, 6, 24)},
+                  {"lgfa_clip": '{"texts": [7], "fps": ' + fps + "}"})
+    assert run("animate", "--latents", stored, "--out", tmp_path / "a.webp", *networks[:2]) == 0
+    assert "0.3 s" in capsys.readouterr().out               # 10 frames a second
+
+
+@pytest.mark.parametrize("motion", [
+    ("--easing", "linear"), ("--loop",), ("--ping-pong", "--hold", 1, "--frames", 9),
+    ("--strength", 1e9), ("--easing", "overshoot")])
+@pytest.mark.parametrize("size", [1e30, 3e38])
+def test_absurd_latents_are_drawn_or_refused(
+    networks: list[str], tmp_path: Path, size: float, motion: tuple,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    stored, out = tmp_path / "a.safetensors", tmp_path / "a.webp"
+    numbers = torch.rand(4, 6, 24, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    write_tensors(stored, {"latents": numbers * size}, {})
+    code = run("animate", "--latents", stored, *motion, "--out", out, *networks[:2])
+    said = capsys.readouterr()
+    assert code == (0 if out.exists() else 2)
+    assert code == 0 or said.err.count("\n") == 1 and "NaN" in said.err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs the device that is always full")
+def test_output_that_cannot_be_written_is_one_sentence() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "lgfa", "models"], cwd=ROOT, text=True,
+                              stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 2 and done.stderr == "error: No space left on device.\n"
 
 
 def _size(path: Path) -> int:

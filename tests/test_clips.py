@@ -198,6 +198,26 @@ def test_no_room_said_by_the_system(
     assert "full" in str(caught.value) and not left_over(tmp_path)
 
 
+@pytest.mark.parametrize("suffix", [".webm", ".mp4"])
+@pytest.mark.parametrize("room", [0, 1, 300, 1500])
+def test_video_on_a_full_disk_is_one_sentence(tmp_path: Path, suffix: str, room: int) -> None:
+    """PyAV prints what a file raises, so nothing may be raised there."""
+    pytest.importorskip("resource")
+    program = f"""
+import resource, torch
+from lgfa.clips import write
+from lgfa.errors import LGFAError
+resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))
+try:
+    write({str(tmp_path)!r} + "/clip{suffix}", torch.rand(20, 64, 64, 3))
+except LGFAError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.startswith("cannot write ") and done.stdout.count("\n") == 1, done
+    assert not done.stderr and not left_over(tmp_path)
+
+
 def sentence(*args: object, **options: object) -> str:
     with pytest.raises(LGFAError) as caught:
         write(*args, **options)
@@ -211,7 +231,8 @@ def test_bad_targets_are_one_sentence(tmp_path: Path) -> None:
     assert ".webp" in sentence(tmp_path / "clip.avi", frames)
     (tmp_path / "file").write_text("not a folder")
     assert "not a folder" in sentence(tmp_path / "file/clip.webp", frames)
-    assert sentence(tmp_path / "file", frames)                    # a file where frames shall go
+    said = sentence(tmp_path / "file", frames)                    # a file where frames shall go
+    assert "is a file" in said and ".webp" in said
     assert sentence("/proc/none/clip.webp", frames) if os.path.isdir("/proc") else True
     (tmp_path / "taken.webp").mkdir()
     (tmp_path / "taken.webp/x").write_text("")
@@ -221,7 +242,39 @@ def test_bad_targets_are_one_sentence(tmp_path: Path) -> None:
     assert left_over(tmp_path) == ["file", "taken.webp"]
 
 
-@pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf"), 1e6, "ten"])
+def test_what_is_in_the_way_is_told_before_a_frame_is_drawn(tmp_path: Path) -> None:
+    def never() -> Iterator[torch.Tensor]:
+        raise AssertionError("a frame was drawn")
+        yield
+
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "to_file").symlink_to(tmp_path / "file")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "none")
+    os.mkfifo(tmp_path / "pipe.webp")
+    (tmp_path / "pipe.mp4").symlink_to(tmp_path / "pipe.webp")
+    (tmp_path / "loop.gif").symlink_to(tmp_path / "loop.gif")
+    before = left_over(tmp_path)
+    for name in (*before, "/dev/null", "/dev/stdout"):
+        assert sentence(tmp_path / name, never())
+    assert left_over(tmp_path) == before and (tmp_path / "file").read_text() == "x"
+
+
+def test_links_stay_and_what_they_mean_is_replaced(tmp_path: Path) -> None:
+    real = tmp_path / "real"
+    real.mkdir()
+    (tmp_path / "a.webp").symlink_to(real / "b.webp")
+    (real / "f").mkdir()
+    (tmp_path / "frames").symlink_to(real / "f")
+    for name in ("a.webp", "frames"):
+        write(tmp_path / name, movie(2))
+        write(tmp_path / name, movie(3))
+        assert (tmp_path / name).is_symlink() and len(read_back(tmp_path / name)) == 3
+    assert left_over(real) == ["b.webp", "f"]
+    assert left_over(tmp_path) == ["a.webp", "frames", "real"]
+
+
+@pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf"), 1e6, "ten", 10**400, True, None,
+                                 pytest.param(10**5000, id="many digits")])
 def test_bad_rates_are_refused(tmp_path: Path, fps: object) -> None:
     assert "frames a second" in sentence(tmp_path / "a.webp", movie(2), fps=fps)
 

@@ -1,11 +1,13 @@
 """Jobs of an evaluation, and the records that it goes on from."""
 import dataclasses
+import json
 
 import pytest
+import safetensors.torch
 import torch
 
 from lgfa.errors import LGFAError
-from lgfa.evaluate import plan
+from lgfa.evaluate import plan, store
 from lgfa.evaluate.store import Record, Store
 from lgfa.toon import captions
 from lgfa.toon import table as tb
@@ -82,3 +84,67 @@ def test_a_broken_record_is_made_again_and_never_read(tmp_path):
     assert not store.has(job)
     with pytest.raises(LGFAError, match="run the evaluation again"):
         store.read(job)
+
+
+def written(tmp_path):
+    """(job, store, the file's tensors, its metadata)."""
+    job, made = plan.jobs("main", 1)[0], Store(tmp_path, "stamp")
+    made.write(job, a_record())
+    with safetensors.safe_open(made.path(job), "pt") as file:
+        return job, made, {name: file.get_tensor(name) for name in file.keys()}, file.metadata()
+
+
+@pytest.mark.parametrize("header", [
+    "[]", "5", "null", "\"x\"", "{}", "[" * 100_000, '{"mark": 5}', '{"mark": [], "record": 7}',
+    "{", "9" * 5000, "\ud800"])
+def test_any_json_in_place_of_a_records_own_is_made_again(tmp_path, header):
+    job, made, tensors, metadata = written(tmp_path)
+    header = header.encode("utf-8", "replace").decode()
+    safetensors.torch.save_file(tensors, made.path(job), {**metadata, store.KEY: header})
+    assert not made.has(job)
+    with pytest.raises(LGFAError, match="run the evaluation again"):
+        made.read(job)
+    made.write(job, a_record())
+    assert made.has(job) and made.read(job).seen == [3]
+
+
+@pytest.mark.parametrize("change", [
+    {"metrics": 5}, {"metrics": {"recognised": "much"}}, {"seen": [99]}, {"curves": [1]},
+    {"seconds": None}, {"unknown": 1}])
+def test_a_record_that_was_changed_is_made_again(tmp_path, change):
+    job, made, tensors, metadata = written(tmp_path)
+    header = json.loads(metadata[store.KEY])
+    header["record"] |= change
+    safetensors.torch.save_file(tensors, made.path(job),
+                                {**metadata, store.KEY: json.dumps(header)})
+    assert not made.has(job)
+
+
+def test_changed_missing_and_added_tensors_are_noticed(tmp_path):
+    job, made, tensors, metadata = written(tmp_path)
+    first = next(iter(tensors))
+    for changed in ({first: tensors[first] + 1e-6}, {first: tensors[first].T.contiguous()}, {},
+                    {**tensors, "more": torch.zeros(1)}, {first: tensors[first].double()}):
+        safetensors.torch.save_file(changed, made.path(job), metadata)
+        assert not made.has(job)
+    safetensors.torch.save_file(tensors, made.path(job), metadata)
+    assert made.has(job)
+
+
+def test_every_flipped_bit_of_a_record_is_noticed(tmp_path):
+    job, made, _, _ = written(tmp_path)
+    whole = made.path(job).read_bytes()
+    for place in range(0, len(whole), 7):
+        broken = bytearray(whole)
+        broken[place] ^= 1 << place % 8
+        made.path(job).write_bytes(broken)
+        found = store.load(made.path(job))
+        # blanks that fill the header up say nothing
+        assert found is None or found[0]["record"] == json.loads(
+            json.dumps(dataclasses.asdict(a_record()) | {"tensors": {}})), place
+    for size in range(0, len(whole), 29):
+        made.path(job).write_bytes(whole[:size])
+        assert store.load(made.path(job)) is None
+    made.path(job).unlink()
+    made.path(job).mkdir()
+    assert store.load(made.path(job)) is None
