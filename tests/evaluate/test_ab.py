@@ -147,6 +147,27 @@ def test_files_that_do_not_belong_are_refused(
     assert "No such file" in capsys.readouterr().err
 
 
+def test_no_choices_can_be_so_odd_that_they_leave_a_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture,
+) -> None:
+    odd = [None, 5, -1.5, 10**4000, "", "\x1b[31m\ud800", [], ["x", "x"], [[], {}], [1, 2], {},
+           {"quality": []}, {"quality": ["one"]}, True]
+    whole = choices("x", ["aab"])
+    tried = [{**whole, key: value} for key in whole for value in odd]
+    tried += [{**whole, "answers": [{**whole["answers"][0], key: value}]}
+              for key in whole["answers"][0] for value in odd]
+    tried += [{**whole, "answers": [value]} for value in odd]
+    for found in tried:
+        code = cli.main(["ab-summary", str(store(tmp_path / "a.json", found))])
+        said = capsys.readouterr()
+        assert code in (0, 2) and "\x1b" not in said.out + said.err
+        assert code == 0 or said.err.count("\n") == 1
+    for text in (b"", b"[" * 100_000, b"\xff\xfe", b"9" * 5000, b"\xef\xbb\xbf5", b"NaN"):
+        (tmp_path / "a.json").write_bytes(text)
+        assert cli.main(["ab-summary", str(tmp_path / "a.json")]) == 2
+    assert cli.main(["ab-summary", str(tmp_path)]) == 2         # a folder
+
+
 # ---------------------------------------------------------------- in a browser
 
 @pytest.fixture
