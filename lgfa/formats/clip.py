@@ -323,8 +323,14 @@ def _fitted(clip: CLIP, weights: dict[str, torch.Tensor]) -> dict[str, torch.Ten
         if own is not None and key in weights and weights[key].numel() == own.numel():
             weights[key] = weights[key].reshape(own.shape)
     weights.pop("text.transformer.embeddings.position_ids", None)
-    resize_pos_embed(weights, network)
-    resize_text_pos_embed(weights, network)
+    # other lengths are brought to ours; other widths stay, so that the comparison lists them
+    wanted = network.state_dict()
+    for key, resize in (("visual.positional_embedding", resize_pos_embed),
+                        ("positional_embedding", resize_text_pos_embed),
+                        ("text.positional_embedding", resize_text_pos_embed)):
+        if key in wanted and names.is_tensor(weights, key, 2) \
+                and weights[key].shape[1] == wanted[key].shape[1]:
+            resize(weights, network)
     return {f"model.{key}": value for key, value in weights.items()}
 
 

@@ -317,6 +317,17 @@ def test_files_of_another_generator_are_refused(real, tmp_path):
         directions.read(tmp_path / "x.safetensors", real)
 
 
+@pytest.mark.parametrize("tree", [
+    5, None, [], [1, 2], [[1], [2]], {"a": 1}, [None, [None] * 8], [None, ["x"] * 8],
+    [0, [[1.0] * 8] * 8], (1, (np.zeros(8, dtype="int64"),) * 8),
+    [0, [np.full(8, np.nan, "float32")] * 8]], ids=map(str, range(11)))
+def test_odd_deviations_are_one_sentence(real, tmp_path, tree):
+    public(tmp_path)
+    (tmp_path / "S_mean_std").write_bytes(pickle.dumps(tree))
+    with pytest.raises(LGFAError, match="S_mean_std|NaN"):
+        directions.read(tmp_path / "fs3.npy", real)
+
+
 def test_settings_that_make_no_direction():
     with pytest.raises(LGFAError, match="template"):
         styleclip.Settings(templates=())

@@ -250,6 +250,18 @@ def test_with_the_name_of_the_architecture(tmp_path, monkeypatch) -> None:
     assert named.config.options == {"quick_gelu": False}
 
 
+def test_with_the_name_of_another_architecture(tmp_path, monkeypatch) -> None:
+    import open_clip.factory as factory
+
+    save_file(state(), tmp_path / "model.safetensors")
+    plain = quiet(tmp_path / "model.safetensors").config
+    monkeypatch.setitem(factory._MODEL_CONFIGS, "ViT-B-32", {
+        "embed_dim": EMBED, "vision_cfg": {**plain.vision_cfg, "width": 128},
+        "text_cfg": {**plain.text_cfg, "width": 128}})
+    with pytest.raises(LGFAError, match=r"unequal: model.positional_embedding \[77, 64\] for"):
+        from_open_clip("ViT-B-32", str(tmp_path / "model.safetensors"), quick_gelu=False)
+
+
 @pytest.mark.parametrize("begin, lost", [
     ("text_model.", r"lacks the picture half"), ("vision_model.", r"lacks the text half")])
 def test_halves_are_refused_by_name(tmp_path, begin: str, lost: str) -> None:
