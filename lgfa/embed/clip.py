@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -177,6 +177,18 @@ def from_open_clip(
 
 # ---- building
 
+def check_towers(vision: Mapping[str, Any], text: Mapping[str, Any]) -> None:
+    """LGFAError for towers that are models of another library which it would fetch and run.
+
+    timm builds by a plain name what it has itself; transformers always asks its hub.
+    """
+    timm, hub = vision.get("timm_model_name"), text.get("hf_model_name")
+    if hub is not None or set(str(timm)) & set(":/\\"):
+        raise LGFAError(f"this CLIP has the model {timm if hub is None else hub!r} of another "
+                        f"library as a tower, which would be fetched and run: only towers that "
+                        f"open_clip and timm bring themselves can be used.")
+
+
 def _build(config: ClipConfig) -> nn.Module:
     """open_clip's network for a configuration, with random weights; never goes to the network."""
     open_clip = package("open_clip")
@@ -185,15 +197,9 @@ def _build(config: ClipConfig) -> nn.Module:
     vision, text = dict(config.vision_cfg), dict(config.text_cfg)
     custom = options.pop("custom_text", False)
 
-    # Both towers can be models of other libraries, which fetch descriptions, weights and code of
-    # their own. timm builds by a plain name what it has itself; transformers always asks its hub.
+    check_towers(vision, text)
     if "timm_model_name" in vision:
         vision["timm_model_pretrained"] = False
-    for name in (vision.get("timm_model_name"), text.get("hf_model_name")):
-        if name is not None and ("hf_model_name" in text or set(str(name)) & set(":/\\")):
-            raise LGFAError(f"this CLIP has the model {name!r} of another library as a tower, "
-                            f"which would be fetched and run: only towers that open_clip and timm "
-                            f"bring themselves can be used.")
 
     kind = open_clip.CLIP
     if custom:

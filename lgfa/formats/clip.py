@@ -17,7 +17,7 @@ import torch
 
 from .. import unpickle
 from ..config import ClipConfig
-from ..embed.clip import CLIP
+from ..embed.clip import CLIP, check_towers
 from ..errors import LGFAError, reading
 from ..packages import package
 from . import core, hf_clip, names
@@ -110,6 +110,7 @@ def _describe(name: str, pretrained: str | None) -> tuple[Path | None, dict, dic
     if model_cfg is None:
         raise LGFAError(f"open_clip has no model {name!r}: see open_clip.list_models() for its "
                         "names, or give local-dir:FOLDER with its open_clip_config.json.")
+    check_towers(model_cfg["vision_cfg"], model_cfg["text_cfg"])    # before anything is fetched
     if pretrained is None:
         return None, {}, model_cfg
     if os.path.exists(pretrained):

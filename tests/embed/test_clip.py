@@ -277,3 +277,17 @@ def test_impossible_settings_are_one_sentence() -> None:
 def test_open_clip_is_imported_late() -> None:
     code = "import sys, lgfa.embed.clip, lgfa.formats.clip; assert 'open_clip' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", ["xlm-roberta-base-ViT-B-32/laion5b_s13b_b90k",
+                                  "xlm-roberta-base-ViT-B-32:weights.pt",
+                                  "roberta-ViT-B-32/laion2b_s12b_b32k"])
+def test_towers_of_transformers_are_refused_before_anything_is_fetched(name, monkeypatch):
+    import socket
+
+    def forbidden(*_: object) -> None:
+        raise AssertionError("the network was asked")
+    monkeypatch.setattr(socket.socket, "connect", forbidden)
+    monkeypatch.setattr(socket, "getaddrinfo", forbidden)
+    with pytest.raises(LGFAError, match="of another library as a tower"):
+        load_clip(name)
