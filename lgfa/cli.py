@@ -1,6 +1,7 @@
 """python -m lgfa: one command line over the library.
 
-Whatever a user's input can cause ends as one sentence on stderr and exit code 2; Ctrl-C as 130.
+Whatever a user's input can cause ends as one sentence on stderr and exit code 2; Ctrl-C, and TERM
+and HUP like it, as 130.
 """
 from __future__ import annotations
 

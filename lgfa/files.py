@@ -42,6 +42,7 @@ REASONS = {
 }
 IN_USE = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)       # how systems say that a lock is taken
 OLD = 24 * 3600                     # seconds after which nobody is writing any more
+TRIES = 20                          # to get a lock
 LONGEST = 100                       # bytes of a name that temporary ones keep
 
 
@@ -155,19 +156,19 @@ class _Attempt:
         """Makes the folders and a lock with a name of its own."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         stem, suffix = _split(self.path)
-        while self.file is None:
+        for left in reversed(range(TRIES)):
             self.tmp = self.path.parent / f".{stem}.{secrets.token_hex(4)}.tmp{suffix}"
             self.old, lock_path = _beside(self.tmp)
             handle = os.open(lock_path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
             self.file = os.fdopen(handle, "r+b")
             self.mode = os.fstat(handle).st_mode & 0o777    # rights that a new file gets here
-            try:
+            with suppress(OSError):         # a disk without locks, or a tidier who will remove it
                 lock(self.file)
-            except OSError:
-                pass                        # a disk without locks, or a tidier who will remove it
-            if not _is_same(self.file, lock_path):
-                self.file.close()           # it took us for dead before we had the lock
-                self.file = None
+            if _is_same(self.file, lock_path) or not left:      # some disks number files anew
+                return
+            self.file.close()               # it took us for dead before we had the lock
+            with suppress(OSError):
+                lock_path.unlink(missing_ok=True)
 
     def end(self, failed: bool) -> None:
         """Removes everything but what is finished."""

@@ -334,3 +334,16 @@ def test_tensors_are_written_as_the_library_reads_them(tmp_path):
     with pytest.raises(LGFAError, match="complex"):
         write_tensors(tmp_path / "c.safetensors", {"c": torch.zeros(2, dtype=torch.complex64)}, {})
     assert names(tmp_path) == ["a.safetensors", "b.safetensors"]
+
+
+def test_attempts_and_tidiers_get_along(tmp_path, repo):
+    """Several processes write one file again and again, each tidying up before: none fails."""
+    program = ("import sys; from lgfa.files import atomic_path\n"
+               "for i in range(150):\n"
+               "    with atomic_path(sys.argv[1]) as tmp:\n"
+               "        tmp.write_text(sys.argv[2] * 1000)")
+    running = [subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "a.txt"), name],
+                                cwd=repo, stderr=subprocess.PIPE, text=True) for name in "xyz"]
+    assert [(process.communicate(timeout=120)[1], process.returncode) for process in running] == \
+        [("", 0)] * 3
+    assert names(tmp_path) == ["a.txt"] and len(set((tmp_path / "a.txt").read_text())) == 1
