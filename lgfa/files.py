@@ -162,11 +162,10 @@ class _Attempt:
             handle = os.open(lock_path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
             self.file = os.fdopen(handle, "r+b")
             self.mode = os.fstat(handle).st_mode & 0o777    # rights that a new file gets here
-            with suppress(OSError):         # a disk without locks, or a tidier who will remove it
-                lock(self.file)
-            if _is_same(self.file, lock_path) or not left:      # some disks number files anew
+            # A tidier may take us for dead before we have the lock; some disks number files anew.
+            if _take(self.file) is not False and _is_same(self.file, lock_path) or not left:
                 return
-            self.file.close()               # it took us for dead before we had the lock
+            self.file.close()
             with suppress(OSError):
                 lock_path.unlink(missing_ok=True)
 
@@ -234,16 +233,31 @@ def _remove_dead(tmp: Path, path: Path) -> None:
     except FileNotFoundError:
         _settle(tmp, path)                  # its lock went first, or an older version made it
         return
-    try:
-        lock(file)
-    except OSError as error:
-        used = max(os.stat(one).st_mtime for one in (tmp, lock_path) if os.path.lexists(one))
-        if error.errno in IN_USE or time.time() - used < OLD:
-            file.close()
-            return
+    taken = _take(file)
+    if taken is False or taken is None and time.time() - _used(tmp, lock_path) < OLD:
+        file.close()
+        return
     if _is_same(file, lock_path):
         _settle(tmp, path)
     _remove_lock(file, lock_path)
+
+
+def _take(file: Any) -> bool | None:
+    """Whether a lock could be taken; None on a disk without locks."""
+    try:
+        lock(file)
+    except OSError as error:
+        return False if error.errno in IN_USE else None
+    return True
+
+
+def _used(*paths: Path) -> float:
+    """When one of these was last written; now, if they are gone."""
+    times = []
+    for path in paths:
+        with suppress(OSError):
+            times.append(os.stat(path).st_mtime)
+    return max(times, default=time.time())
 
 
 def _remove_lock(file: Any, lock_path: Path) -> None:

@@ -339,7 +339,7 @@ def test_tensors_are_written_as_the_library_reads_them(tmp_path):
 def test_attempts_and_tidiers_get_along(tmp_path, repo):
     """Several processes write one file again and again, each tidying up before: none fails."""
     program = ("import sys; from lgfa.files import atomic_path\n"
-               "for i in range(150):\n"
+               "for i in range(300):\n"
                "    with atomic_path(sys.argv[1]) as tmp:\n"
                "        tmp.write_text(sys.argv[2] * 1000)")
     running = [subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "a.txt"), name],
