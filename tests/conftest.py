@@ -13,14 +13,20 @@ ROOT = Path(__file__).resolve().parents[1]
 def pytest_configure(config: pytest.Config) -> None:
     """Few threads: the tests' tensors are small, and other work may share the machine.
 
-    A shell's background jobs ignore interrupts, and so would every program that the tests start
-    and interrupt.
+    A shell's background jobs ignore interrupts, what nohup starts ignores hang-ups, and so would
+    every program that the tests start and stop by a signal.
     """
+    threads = os.environ.get("LGFA_TEST_THREADS", str(min(4, max(1, (os.cpu_count() or 1) // 2))))
+    os.environ.setdefault("OMP_NUM_THREADS", threads)       # also of the programs that they start
     import torch
 
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    torch.set_num_threads(int(os.environ.get("LGFA_TEST_THREADS", min(4, os.cpu_count() or 1))))
+    usual = {"SIGINT": signal.default_int_handler, "SIGTERM": signal.SIG_DFL,
+             "SIGHUP": signal.SIG_DFL}
+    for number, handler in usual.items():
+        one = getattr(signal, number, None)                 # Windows has no SIGHUP
+        if one is not None and signal.getsignal(one) is signal.SIG_IGN:
+            signal.signal(one, handler)
+    torch.set_num_threads(int(threads))
 
 
 @pytest.fixture(scope="session")
