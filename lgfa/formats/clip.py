@@ -18,7 +18,7 @@ import torch
 from .. import unpickle
 from ..config import ClipConfig
 from ..embed.clip import CLIP, check_towers
-from ..errors import LGFAError, reading
+from ..errors import LGFAError, reading, reason
 from ..packages import package
 from . import core, hf_clip, names
 from .core import Format
@@ -141,9 +141,8 @@ def _download(name: str, tag: str, described: Mapping[str, Any]) -> Path:
     try:
         return Path(download_pretrained(dict(described)))
     except Exception as error:              # any of three libraries' network errors
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise LGFAError(f"the weights {name}/{tag} could not be downloaded ({reason}): fetch the "
-                        "file yourself and give its path instead of the tag.") from error
+        raise LGFAError(f"the weights {name}/{tag} could not be downloaded ({reason(error)}): "
+                        "fetch the file yourself and give its path instead of the tag.") from error
 
 
 def _config(model_cfg: Mapping[str, Any], preprocess: Mapping[str, Any]) -> ClipConfig:

@@ -118,16 +118,9 @@ def _places(level: Mapping[Any, Any]) -> Iterator[Place]:
 
 def _unwrapped(value: Any) -> Any:
     """A table of weights without what training programs put before every name."""
-    for _ in range(names.DEPTH):
-        if not isinstance(value, Mapping) or not 0 < len(value) <= MOST_NAMES:
-            break
-        keys = [key for key in value if key not in AVERAGES]
-        common = next((p for p in PREFIXES if keys and all(
-            isinstance(key, str) and key.startswith(p) for key in keys)), None)
-        if common is None:
-            break
-        value = {key.removeprefix(common): inner for key, inner in value.items()}
-    return value
+    if not isinstance(value, Mapping) or len(value) > MOST_NAMES:
+        return value
+    return names.unprefixed(value, PREFIXES, AVERAGES)
 
 
 def _holding(value: Any) -> str:

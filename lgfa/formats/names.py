@@ -38,13 +38,23 @@ def bare(tree: Any, prefixes: Iterable[str] = PREFIXES) -> dict[str, Any] | None
     if not isinstance(tree, Mapping) or not tree or "lgfa" in tree \
             or not all(isinstance(key, str) for key in tree):
         return None
-    state = dict(tree)
+    return unprefixed(tree, prefixes)
+
+
+def unprefixed(
+    state: Mapping[Any, Any],
+    prefixes: Iterable[str] = PREFIXES,
+    apart: Iterable[str] = (),              # names that never have one
+) -> dict[Any, Any]:
+    """A table without the prefixes that every name of it has, one before the other."""
     for _ in range(DEPTH):
-        common = next((p for p in prefixes if all(key.startswith(p) for key in state)), None)
+        keys = [key for key in state if key not in apart]
+        common = next((p for p in prefixes if keys and all(
+            isinstance(key, str) and key.startswith(p) for key in keys)), None)
         if common is None:
             break
-        state = below(state, common)
-    return state
+        state = {key.removeprefix(common): value for key, value in state.items()}
+    return dict(state)
 
 
 def below(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
