@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from . import unpickle
-from .errors import LGFAError, reading, reason
-from .files import atomic_path, explain
+from .errors import LGFAError, reading
+from .files import atomic_path, writing
 
 VERSION = 1
 NAME = re.compile(r"step-(\d{8,18})\.pt")
@@ -188,13 +188,13 @@ class Log:
         lines = [line for line in read_log(path) if line["step"] <= step]
         with atomic_path(path) as tmp:
             tmp.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-        with self._writing():
+        with writing(path):
             self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed by close()
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
         """Appends a line; LGFAError when the disk is full."""
         line = {"step": step, **{name: round(value, 6) for name, value in values.items()}}
-        with self._writing():
+        with writing(self.path):
             self._file.write(json.dumps(line) + "\n")
             self._file.flush()
 
@@ -202,14 +202,6 @@ class Log:
         """Whatever could not be written was reported when it was."""
         with contextlib.suppress(OSError):
             self._file.close()
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            why = explain(error) or reason(error)
-            raise LGFAError(f"cannot write {self.path}: {why}.") from error
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import LGFAError, reason
-from .files import explain, lock, remove_leftovers
+from .files import lock, remove_leftovers, writing
 
 LOCK = ".training.lock"                     # stays in the folder; nothing is read from it
 FOLDERS = ("checkpoints", "samples")        # in a training's folder
@@ -91,16 +91,13 @@ def _open(folder: Path) -> Any:
     """The lock's file, made if it is not there; never waits, whatever bears its name."""
     path = folder / LOCK
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    try:
+    with writing(path):
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, flags, 0o666)
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             os.close(handle)
             raise LGFAError(f"{path} is {_kind(path)}, where a file is needed: remove it.")
         return os.fdopen(handle, "r+b")
-    except OSError as error:
-        why = explain(error) or reason(error)
-        raise LGFAError(f"cannot write {path}: {why}.") from error
 
 
 def _kind(path: Path) -> str:

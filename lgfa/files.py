@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from . import signals
-from .errors import LGFAError
+from .errors import LGFAError, reason
 
 # Reasons of an OSError that are the user's to mend; any other is a bug and keeps its traceback.
 REASONS = {
@@ -66,6 +66,15 @@ def _before(error: BaseException) -> Iterator[BaseException]:
     """What an exception was raised in the handling of, latest first."""
     while (error := error.__context__) is not None:
         yield error
+
+
+@contextmanager
+def writing(path: object) -> Iterator[None]:
+    """Turns the system's failures to write a file that is open, or opened, into the sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise LGFAError(f"cannot write {path}: {explain(error) or reason(error)}.") from error
 
 
 def check_file(path: str | os.PathLike[str]) -> Path:
@@ -197,13 +206,13 @@ def _attempt(path: Path, tidy: bool = True) -> Iterator[_Attempt]:
     except LGFAError:
         raise
     except Exception as error:
-        reason = explain(error)
-        if reason is None:
+        why = explain(error)
+        if why is None:
             raise
         stop = next((one for one in _before(error) if isinstance(one, KeyboardInterrupt)), None)
         if stop is not None:                # the library complains that it was interrupted
             raise stop from None
-        raise LGFAError(f"cannot write {path}: {reason}.") from error
+        raise LGFAError(f"cannot write {path}: {why}.") from error
     finally:
         attempt.end(failed)
 
