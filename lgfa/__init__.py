@@ -15,12 +15,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from .errors import LGFAError
+from .version import __version__
 
 if TYPE_CHECKING:
     from .animate import Animator, Clip
     from .load import load_clip, load_encoder, load_generator, load_identity, load_motion
 
-__version__ = "0.1.0"
 __all__ = [
     "Animator", "Clip", "LGFAError", "__version__", "load_clip", "load_encoder", "load_generator",
     "load_identity", "load_motion",

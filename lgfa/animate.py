@@ -14,7 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .domain import check_domain, check_fits, sample_latent
+from .config import check_fits
+from .devices import check_device
+from .domains import check_domain, sample_latent
 from .embed.clip import CLIP
 from .embed.e4e import Encoder
 from .embed.invert import invert, warn_unlike
@@ -25,7 +27,6 @@ from .frames.stylegan2 import Generator
 from .images import MIN_SIDE, read_image, square
 from .latents import load_latents, save_latents
 from .method import METHODS, Method, Recurrent, as_method
-from .ranks import pick_device
 from .texts import check_text
 from .timing import check_motion
 
@@ -244,18 +245,6 @@ class Animator:
                             f"({config.resolution} px).")
         if not bool(torch.isfinite(latents).all()):
             raise LGFAError(f"there are NaN or infinite numbers in {what}.")
-
-
-# ---------------------------------------------------------------- helpers
-def check_device(device: str | torch.device | None) -> torch.device:
-    """The device, if this machine has it."""
-    device = pick_device(device)
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise LGFAError(f"this machine cannot compute on {device}: use cpu, or install a PyTorch "
-                        f"that knows the device.") from error
-    return device
 
 
 def _looks_like_latent(image: Any, w_dim: int) -> bool:

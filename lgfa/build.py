@@ -6,12 +6,10 @@ load every network of the project.
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -20,42 +18,9 @@ import torch
 from torch.nn.modules import module as hooks
 
 from .config import plain
+from .domains import MODELS
 from .errors import LGFAError
-
-MODELS = Path(__file__).resolve().parent.parent / "models"   # <domain>/<kind>.safetensors
-
-
-@dataclass(frozen=True)
-class Kind:
-    """One kind of network: how to build it from its settings."""
-
-    what: str                               # in words, for error sentences
-    network: str                            # "module:Class", relative to lgfa
-    configs: tuple[tuple[str, str], ...]    # (attribute of the network, "module:Class") in order
-
-
-KINDS = {
-    "generator": Kind("image generator", "frames.stylegan2:Generator",
-                      (("config", "config:GeneratorConfig"),)),
-    "encoder": Kind("image encoder", "embed.e4e:Encoder",
-                    (("config", "config:EncoderConfig"),)),
-    "identity": Kind("identity network", "embed.identity:Identity",
-                     (("config", "config:IdentityConfig"),)),
-    "inception_resnet": Kind("InceptionResNet", "embed.inception_resnet:InceptionResNet",
-                             (("config", "config:InceptionResNetConfig"),)),
-    "clip": Kind("CLIP", "embed.clip:CLIP",
-                 (("config", "config:ClipConfig"),)),
-    "motion": Kind("motion model", "motion.model:MotionModel",
-                   (("config", "config:MotionConfig"), ("clip_config", "config:ClipConfig"))),
-    "mocogan": Kind("MoCoGAN-HD motion generator", "baselines.mocogan_hd:MotionGenerator",
-                    (("config", "config:MocoganConfig"),)),
-    "mapper": Kind("StyleCLIP mapper", "baselines.styleclip_mapper:LatentMapper",
-                   (("config", "config:MapperConfig"),)),
-    "perceptual": Kind("perceptual trunk", "embed.perceptual:Perceptual",
-                       (("config", "config:PerceptualConfig"),)),
-    "attributes": Kind("attribute network", "toon.attributes:Attributes",
-                       (("config", "config:AttributesConfig"),)),
-}
+from .registry import KINDS, named, stands_for
 
 LIMIT = 1_000_000           # no number in a network's settings comes near it
 LIMIT_LENGTH = 64           # .. no list is longer
@@ -68,17 +33,10 @@ SPARE_TENSORS, SPARE_NUMBERS, MODULES_PER_TENSOR = 64, 4_000_000, 8
 SPARE = {"perceptual": 140_000_000}
 
 
-def named(reference: str) -> type:
-    """The class behind "module:Class"; ImportError when its stage is not there."""
-    module, _, name = reference.partition(":")
-    return getattr(importlib.import_module(f".{module}", __package__), name)
-
-
 def kind_of(network: torch.nn.Module) -> str:
     """The kind whose class a network has; LGFAError for a class that no kind has."""
     for kind, entry in KINDS.items():
-        module, _, name = entry.network.partition(":")
-        if (type(network).__module__, type(network).__name__) == (f"{__package__}.{module}", name):
+        if stands_for(entry.network, type(network)):
             return kind
     raise LGFAError(f"{type(network).__name__} is none of the networks that can be saved "
                     f"({', '.join(KINDS)}).")

@@ -13,9 +13,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from . import __version__, cli_ab, cli_animate, cli_evaluate, cli_files, cli_queue, cli_train
+from . import cli_ab, cli_animate, cli_evaluate, cli_files, cli_queue, cli_train
 from .errors import LGFAError, is_out_of_memory, printable, reason, short
 from .signals import STOPPED
+from .version import __version__
 
 DESCRIPTION = """\
 Language-guided face animation: a still and a sentence become a clip.

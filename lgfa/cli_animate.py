@@ -193,9 +193,9 @@ def _check(args: argparse.Namespace, count: int) -> None:
     """Refuses what cannot work, before anything is loaded."""
     from .animate import check_texts
     from .clips import check_place
+    from .config import check_number
     from .latents import check_latents_target
     from .timing import check_motion
-    from .trajectory.wplus import check_number
 
     if args.text:
         check_texts(args.text)
@@ -256,7 +256,7 @@ def demo(args: argparse.Namespace) -> None:
     """Clips and a contact sheet of the bundled domain."""
     from .animate import Animator
     from .clips import check_target, write
-    from .domain import DOMAINS
+    from .registry import DOMAINS
     from .sheets import contact_sheet, save_picture
 
     domain = DOMAINS["toon"]

@@ -155,7 +155,7 @@ def _add_model(group: Any) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """Loads, trains, says what it does. Raises LGFAError for anything that does not fit."""
-    from . import claim, ranks, setup
+    from . import claim, devices, ranks, setup
     from .config import TrainConfig
     from .trainer import Trainer
 
@@ -185,7 +185,7 @@ def train(args: argparse.Namespace) -> None:
             try:
                 result = trainer.run(args.resume)
             except (RuntimeError, MemoryError) as error:
-                raise setup.no_memory(ranks.lost(error, here), NO_MEMORY) from error
+                raise devices.no_memory(ranks.lost(error, here), NO_MEMORY) from error
         ended = "stopped" if result.stopped else "finished"
         say(f"{ended} at step {result.step}: {result.network}")
         if result.stopped:

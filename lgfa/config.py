@@ -6,14 +6,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache
-from math import isfinite
+from math import isfinite, nan
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from .errors import LGFAError
+from .errors import LGFAError, short
 
 
-class _Frozen:
+class Frozen:
     """Turns the lists that JSON gives back into tuples, so that equal settings compare equal, and
     refuses values that are not of their field's type, NaN and Inf."""
 
@@ -82,7 +82,7 @@ def _words(hint: Any) -> str:
 
 
 @dataclass(frozen=True)
-class GeneratorConfig(_Frozen):
+class GeneratorConfig(Frozen):
     """StyleGAN2 (frames/stylegan2.py)."""
 
     resolution: int                         # side of the square image in pixels, 8 to 1024
@@ -172,7 +172,7 @@ def _check_body(
 
 
 @dataclass(frozen=True)
-class EncoderConfig(_Frozen):
+class EncoderConfig(Frozen):
     """e4e: image to W+ (embed/e4e.py)."""
 
     num_layers: int                         # L, style codes to predict
@@ -209,7 +209,7 @@ class EncoderConfig(_Frozen):
 
 
 @dataclass(frozen=True)
-class IdentityConfig(_Frozen):
+class IdentityConfig(Frozen):
     """IR-SE face recognition (embed/identity.py)."""
 
     input_size: int = 112                   # side of the network's input
@@ -232,7 +232,7 @@ class IdentityConfig(_Frozen):
 
 
 @dataclass(frozen=True)
-class InceptionResNetConfig(_Frozen):
+class InceptionResNetConfig(Frozen):
     """InceptionResNet-V1 face recognition (embed/inception_resnet.py)."""
 
     input_size: int = 160                   # side of the network's input
@@ -252,7 +252,7 @@ class InceptionResNetConfig(_Frozen):
 
 
 @dataclass(frozen=True)
-class ClipConfig(_Frozen):
+class ClipConfig(Frozen):
     """open_clip's own description of a CLIP (embed/clip.py)."""
 
     embed_dim: int                          # d, length of image and text embeddings
@@ -328,7 +328,7 @@ def _check_setting(name: str, value: Any, hint: Any) -> None:
 
 
 @dataclass(frozen=True)
-class MotionConfig(_Frozen):
+class MotionConfig(Frozen):
     """The language-guided motion model (motion/model.py)."""
 
     embed_dim: int = 512                    # d of its CLIP
@@ -396,7 +396,7 @@ class MotionConfig(_Frozen):
 
 
 @dataclass(frozen=True)
-class MocoganConfig(_Frozen):
+class MocoganConfig(Frozen):
     """MoCoGAN-HD's motion generator (baselines/mocogan_hd.py); the defaults are its authors'."""
 
     w_dim: int = 512                        # length of a style code, and of the noise of a step
@@ -414,7 +414,7 @@ class MocoganConfig(_Frozen):
 
 
 @dataclass(frozen=True)
-class MapperConfig(_Frozen):
+class MapperConfig(Frozen):
     """StyleCLIP's latent mapper (baselines/styleclip_mapper.py); the defaults are its authors'."""
 
     text: str = ""                          # the sentence that it shows; "" = nobody noted it
@@ -440,7 +440,7 @@ class MapperConfig(_Frozen):
 
 
 @dataclass(frozen=True)
-class PerceptualConfig(_Frozen):
+class PerceptualConfig(Frozen):
     """LPIPS over a trunk of ours or torchvision's (embed/perceptual.py)."""
 
     net: str = "alex"                       # trunk: "alex", "vgg" or "squeeze"
@@ -458,7 +458,7 @@ class PerceptualConfig(_Frozen):
 
 
 @dataclass(frozen=True)
-class TrainConfig(_Frozen):
+class TrainConfig(Frozen):
     """Settings of trainer.py; the defaults are the paper's (III-E, IV-A) and its authors'."""
 
     iterations: int = 2000                  # steps in all
@@ -542,7 +542,7 @@ class TrainConfig(_Frozen):
 
 
 @dataclass(frozen=True)
-class AttributesConfig(_Frozen):
+class AttributesConfig(Frozen):
     """What a toon face shows (toon/attributes.py); for measuring only."""
 
     input_size: int = 64                    # side to which pictures are brought
@@ -550,3 +550,29 @@ class AttributesConfig(_Frozen):
     features: int = 192                     # length of the feature vector
     expressions: int = 14                   # named expressions
     parameters: int = 37                    # columns of the parameter table
+
+
+def check_fits(what: str, part: Any, generator: Any) -> None:
+    """Refuses a network that was made for another generator, naming both sides.
+
+    `part` has w_dim, num_layers and resolution (None = any), `generator` is a GeneratorConfig.
+    """
+    side = f" for {part.resolution} px" if part.resolution else ""
+    if (part.num_layers not in (None, generator.num_layers) or part.w_dim != generator.w_dim
+            or part.resolution not in (None, generator.resolution)):
+        layers = "any" if part.num_layers is None else part.num_layers
+        raise LGFAError(f"the {what} makes {layers} layers of {part.w_dim} numbers{side}, "
+                        f"but the generator reads {generator.num_layers} layers of "
+                        f"{generator.w_dim} numbers for {generator.resolution} px: they do not "
+                        f"belong together.")
+
+
+def check_number(value: float, what: str) -> float:
+    """The same number, if it is finite."""
+    try:
+        number = nan if isinstance(value, str) else float(value)
+    except (TypeError, ValueError, OverflowError):      # whole numbers may have 400 digits
+        number = nan
+    if not isfinite(number):
+        raise LGFAError(f"{what} must be a finite number, not {short(value)}.")
+    return number

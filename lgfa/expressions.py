@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from .errors import LGFAError
 from .timeline import Cue
 from .timing import one_way, there_and_back
 from .trajectory import wplus
@@ -88,22 +87,3 @@ def straight(start: Tensor, end: Tensor, frames: int) -> Tensor:
 def seed_of(seed: int, index: int) -> int:
     """The seed of a later expression, or of a later clip of a batch; the first one's is `seed`."""
     return seed if index == 0 else (seed + index) % 2**64
-
-
-def same_count(**items: Tensor | Sequence | None) -> int:
-    """How many clips come of these, one of each serving all; LGFAError for unequal counts.
-
-    The names of the arguments are the words of the message; None is left out of account.
-    """
-    counts = {name: len(item) for name, item in items.items() if item is not None}
-    size = max(counts.values())
-    for name, count in counts.items():
-        if count not in (1, size):
-            raise LGFAError(f"{size} clips need {size} {name.replace('_', ' ')} or one for all, "
-                            f"not {count}.")
-    return size
-
-
-def row(items: Tensor, index: int) -> Tensor:
-    """Row `index` [1, ..] of a batch, or the only row."""
-    return items[index:index + 1] if len(items) > 1 else items[:1]

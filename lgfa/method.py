@@ -11,11 +11,10 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from . import build
-from .baselines.mocogan_hd import Mocogan
-from .baselines.styleclip_mapper import Mapped
 from .embed.clip import CLIP
 from .errors import LGFAError
 from .motion.model import MotionModel
+from .registry import KINDS, named
 
 
 class Method(Protocol):
@@ -98,8 +97,8 @@ def move(
 # kind of network (build.KINDS): (network, CLIP or None) -> Method
 METHODS: dict[str, Callable[[Any, CLIP | None], Method]] = {
     "motion": Recurrent,
-    "mocogan": lambda motion, _: Mocogan(motion),
-    "mapper": lambda mapper, _: Mapped([mapper]),
+    "mocogan": lambda motion, _: named("baselines.mocogan_hd:Mocogan")(motion),
+    "mapper": lambda mapper, _: named("baselines.styleclip_mapper:Mapped")([mapper]),
 }
 
 
@@ -108,6 +107,6 @@ def as_method(motion: nn.Module | Method, clip: CLIP | None = None) -> Method:
     if isinstance(motion, nn.Module):
         kind = build.kind_of(motion)
         if kind not in METHODS:
-            raise LGFAError(f"{build.KINDS[kind].what} cannot animate: give a motion model.")
+            raise LGFAError(f"{KINDS[kind].what} cannot animate: give a motion model.")
         return METHODS[kind](motion, clip)
     return motion

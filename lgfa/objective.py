@@ -14,6 +14,8 @@ from torch.utils.checkpoint import checkpoint
 from . import augment, losses
 from .config import TrainConfig
 from .errors import LGFAError
+from .nn.covariance import whitening
+from .nn.modules import normal_tensors
 from .ranks import Ranks
 
 W_SAMPLES = 4096                            # codes that measure W's spread
@@ -207,30 +209,3 @@ class Objective(nn.Module):
             unit = self.generator.mapping(z.to(self.ranks.device))[:, 0].float().std(dim=0)
         # A number of w that hardly varies must not outweigh all others.
         return unit.clamp(min=1e-3 * float(unit.mean())).clone()
-
-
-@torch.no_grad()
-def whitening(root: Tensor) -> Tensor:
-    """The matrix that makes W's cloud round: pseudo-inverse of its covariance's root [D, D].
-
-    Directions in which W hardly varies (under a thousandth of the widest) are left out: mappers
-    whose output goes through the root cannot move there. Scaled so that a typical offset between
-    two codes has a mean square of about 2 whatever W's rank.
-    """
-    values, vectors = torch.linalg.eigh(root.double())
-    live = values > 1e-3 * values.max()
-    inverse = torch.where(live, 1 / values.clamp(min=1e-12), torch.zeros_like(values))
-    gain = (len(values) / live.sum()) ** 0.5
-    return ((vectors * inverse) @ vectors.T * gain).to(root)
-
-
-def normal_tensors(network: nn.Module) -> None:
-    """Replaces a network's inference-mode tensors, in place, by ordinary ones of equal values."""
-    for module in network.modules():
-        for name, value in module._parameters.items():
-            if value is not None and value.is_inference():
-                module._parameters[name] = nn.Parameter(value.detach().clone(),
-                                                        value.requires_grad)
-        for name, value in module._buffers.items():
-            if value is not None and value.is_inference():
-                module._buffers[name] = value.clone()

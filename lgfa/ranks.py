@@ -14,7 +14,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from .errors import LGFAError, is_out_of_memory, reason
+from .devices import pick_device
+from .errors import LGFAError
 
 
 @dataclass(frozen=True)
@@ -129,30 +130,3 @@ def stop() -> None:
     """Leaves the process group, if there is one."""
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
-
-
-def pick_device(
-    device: str | torch.device | None = None,   # None: the accelerator of this machine, or the CPU
-    index: int | None = None,               # which of several accelerators; None = as `device` says
-) -> torch.device:
-    """The device asked for, if it can be used; LGFAError otherwise."""
-    accelerator = getattr(torch, "accelerator", None)
-    if device is not None:
-        try:
-            picked = torch.device(device)
-        except RuntimeError as error:
-            raise LGFAError(f"there is no device {device!r}: use cpu, cuda or mps.") from error
-    elif accelerator is not None and accelerator.is_available():
-        picked = accelerator.current_accelerator()
-    else:
-        picked = torch.device("cpu")
-    if index is not None and picked.type != "cpu":
-        picked = torch.device(picked.type, index)
-    try:
-        float(torch.zeros((), device=picked))
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        if is_out_of_memory(error):
-            raise
-        raise LGFAError(f"the device {str(picked)!r} cannot be used here ({reason(error)}): use "
-                        f"another one.") from error
-    return picked

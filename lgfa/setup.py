@@ -5,9 +5,7 @@ for the motion model. The command line and the nodes find them here.
 """
 from __future__ import annotations
 
-import copy
 import dataclasses
-import importlib
 from types import ModuleType
 from typing import Any
 
@@ -16,9 +14,8 @@ from torch import nn
 
 from .config import TrainConfig
 from .data import SampleSource, check_truncation
-from .domain import DOMAINS
-from .errors import LGFAError, is_out_of_memory
 from .prompts import Prompts
+from .registry import DOMAINS, named
 
 #: matters of the machine or of patience, which a domain's own settings do not decide for others
 PATIENCE = ("iterations", "precision", "seed", "keep", "save_every", "sample_every")
@@ -32,7 +29,7 @@ def own_training(
     known = DOMAINS.get(domain)
     if known is None or known.training is None:
         return None
-    return importlib.import_module(f".{known.training}", __package__)
+    return named(known.training)
 
 
 def special_settings(
@@ -81,22 +78,3 @@ def enlarge(
     last.weight.mul_(gain)
     if last.bias is not None:
         last.bias.mul_(gain)
-
-
-def private_copy(network: nn.Module) -> nn.Module:
-    """A copy that may learn or be moved, whatever mode the network was made in; on its device.
-
-    Tensors made in inference mode take no gradient; copies made outside of it do.
-    """
-    with torch.inference_mode(False):
-        return copy.deepcopy(network)
-
-
-def no_memory(
-    error: Exception,
-    advice: str,                            # what to do, the end of the sentence
-) -> Exception:
-    """A sentence where the memory did not suffice, else the error itself."""
-    if not is_out_of_memory(error):
-        return error
-    return LGFAError(f"there is not enough memory for this training: {advice}.")

@@ -4,8 +4,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .domain import check_seed
+from . import config
 from .errors import LGFAError, short
+from .nn.random import check_seed
 from .trajectory import wplus
 
 MAX_FRAMES = 100_000                        # their latents alone are several GB
@@ -23,7 +24,7 @@ def check_motion(
 ) -> None:
     """Refuses settings of a motion that no clip can have, before anything is computed."""
     wplus.check_frames(frames)
-    wplus.check_number(strength, "the strength")
+    config.check_number(strength, "the strength")
     check_seed(seed)
     if frames > MAX_FRAMES:
         raise LGFAError(f"{short(frames)} frames are too many at once: ask for at most "

@@ -6,7 +6,7 @@ from typing import Any
 from comfy_api.latest import io
 from comfy_execution.graph_utils import GraphBuilder
 
-from ..lgfa.domain import DOMAINS
+from ..lgfa.registry import DOMAINS
 from ..lgfa.timing import check_motion
 from . import folders
 from .checks import Node

@@ -101,7 +101,7 @@ class SampleFace(Node):
     @classmethod
     def execute(cls, generator: Network, truncation: float, batch_size: int,
                 seed: int) -> io.NodeOutput:
-        from ..lgfa.domain import sample_latent
+        from ..lgfa.domains import sample_latent
         from ..lgfa.images import to_unit
 
         network, = ready(generator)

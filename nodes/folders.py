@@ -10,10 +10,11 @@ from pathlib import Path
 
 import folder_paths
 
-from ..lgfa.build import KINDS, MODELS, domain_kinds
-from ..lgfa.domain import DOMAINS, domains
+from ..lgfa.build import domain_kinds
+from ..lgfa.domains import MODELS, domains
 from ..lgfa.errors import LGFAError
 from ..lgfa.examples import FOLDER as EXAMPLES
+from ..lgfa.registry import DOMAINS, KINDS
 
 KEY = "lgfa"                                # of folder_paths
 SUFFIX = ".safetensors"

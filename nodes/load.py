@@ -50,7 +50,7 @@ def _model(kind: str, what: str) -> io.Combo.Input:
 class _Loader(Node):
     """What loaders of one file have in common."""
 
-    KIND = ""                               # of lgfa.build.KINDS
+    KIND = ""                               # of lgfa.registry.KINDS
 
     @classmethod
     def validate_inputs(cls, model: str | None) -> bool | str:

@@ -18,7 +18,7 @@ class Network:
 
     def __init__(
         self,
-        kind: str,                          # of lgfa.build.KINDS
+        kind: str,                          # of lgfa.registry.KINDS
         name: str,                          # what the user chose, for messages and comparisons
         model: nn.Module,                   # the network, in float32
         domain: str | None = None,          # bundled domain that it belongs to
@@ -83,7 +83,7 @@ def hand_out(x: Tensor) -> Tensor:
 def require(needed: int, what: str, advice: str) -> None:
     """Refuses, before anything is computed, what the compute device has no memory for: `what`
     begins the sentence, `advice` ends it."""
-    from ..lgfa.room import check_room
+    from ..lgfa.devices import check_room
 
     check_room(needed, management.get_free_memory(management.get_torch_device()), what, advice)
 

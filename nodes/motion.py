@@ -112,7 +112,7 @@ def _did(read: Network | sockets.Words | sockets.Look) -> str:
 
 def check_path_room(clips: int, frames: int, config: Any) -> None:
     """Refuses trajectories that do not fit into memory; `config` has num_layers and w_dim."""
-    from ..lgfa.room import path_bytes
+    from ..lgfa.devices import path_bytes
 
     require(path_bytes(clips, frames, config.num_layers, config.w_dim),
             f"trajectories of {clips} x {frames} frames", "ask for fewer frames or fewer clips")
@@ -134,7 +134,7 @@ def _moving(model: Any, progress: comfy.utils.ProgressBar) -> Callable[..., Tens
 def _content(model: Any, latent: sockets.Still, look: sockets.Look | None, index: int) -> tuple:
     """Content code w_s [1, L, w_dim] and z_v [1, d] or None of still `index`; H_v belongs to
     pictures only (paper III-D)."""
-    from ..lgfa.expressions import row
+    from ..lgfa.nn.batch import row
 
     z_v = None if look is None else row(compute(look.z), index)
     w = row(compute(latent.w), index).float()
@@ -165,8 +165,9 @@ class RecurrentMotion(Node):
     @classmethod
     def execute(cls, motion: Network, text: sockets.Words, frames: int, seed: int,
                 image_code: sockets.Look | None = None) -> io.NodeOutput:
-        from ..lgfa.expressions import row, same_count, seed_of
+        from ..lgfa.expressions import seed_of
         from ..lgfa.method import motion_codes
+        from ..lgfa.nn.batch import row, same_count
 
         check_motion(frames, seed)
         check_clips(motion, text, image_code)
@@ -205,8 +206,8 @@ class MotionMapper(Node):
     @classmethod
     def execute(cls, motion: Network, motion_code: sockets.Codes, latent: sockets.Still,
                 image_code: sockets.Look | None = None) -> io.NodeOutput:
-        from ..lgfa.expressions import row, same_count
         from ..lgfa.method import frame_codes
+        from ..lgfa.nn.batch import row, same_count
 
         check_clips(motion, image_code)
         codes = compute(motion_code.z)
@@ -245,7 +246,8 @@ class ChainExpressions(Node):
     def execute(cls, motion: Network, text: sockets.Words, latent: sockets.Still, frames: int,
                 strength: float, hold: int, seed: int, easing: str,
                 image_code: sockets.Look | None = None) -> io.NodeOutput:
-        from ..lgfa.expressions import perform, row, same_count, seed_of
+        from ..lgfa.expressions import perform, seed_of
+        from ..lgfa.nn.batch import row, same_count
 
         z_t = compute(text.z)
         check_motion(frames, seed, strength, easing, hold, parts=len(z_t))
@@ -307,7 +309,8 @@ class Timeline(Node):
     @classmethod
     def execute(cls, motion: Network, clip: Network, latent: sockets.Still, timeline: str,
                 template: str, seed: int, image_code: sockets.Look | None = None) -> io.NodeOutput:
-        from ..lgfa.expressions import perform_cues, same_count, seed_of
+        from ..lgfa.expressions import perform_cues, seed_of
+        from ..lgfa.nn.batch import same_count
         from ..lgfa.timeline import parse, total_frames
 
         cues = parse(timeline)

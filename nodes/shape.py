@@ -27,7 +27,7 @@ def _out(tooltip: str) -> list[io.Output]:
 
 def _room(*paths: sockets.Path, frames: int) -> int:
     """How many clips come of these trajectories, if there is memory for so many frames."""
-    from ..lgfa.expressions import same_count
+    from ..lgfa.nn.batch import same_count
 
     clips = max(len(one.w) for one in paths)
     for one in paths:

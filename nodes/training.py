@@ -18,6 +18,7 @@ from comfy_api.latest import io
 from torch import nn
 
 from ..lgfa.errors import LGFAError
+from ..lgfa.nn import modules
 from . import folders
 from .load import load_motion, load_network
 from .memory import PRECISIONS, Network, arithmetic, stop_if_interrupted, warnings_to_log
@@ -122,7 +123,7 @@ def train(
     Raises ComfyUI's exception when the user cancels; the checkpoint is written before.
     """
     from ..lgfa.claim import check_free
-    from ..lgfa.setup import no_memory
+    from ..lgfa.devices import no_memory
 
     prompts, batch = parse_words(options.words, options.template, options.batch)
     result = _result_file(check_name(options.name))
@@ -162,7 +163,7 @@ def _trainer(generator: Network, clip: Network, stills: Stills, losses: Losses |
     management.free_memory(8 * working_bytes(generator.config, 2 * batch), device)
 
     # Sockets are shared: what learns, and what is moved or frozen for it, are copies.
-    copies = {name: None if one is None else setup.private_copy(one.patcher.model).to(device)
+    copies = {name: None if one is None else modules.private_copy(one.patcher.model).to(device)
               for name, one in (("generator", generator), ("clip", clip),
                                 ("perceptual", losses.perceptual), ("identity", losses.identity))}
     source = stills.source or setup.samples(own, copies["generator"], stills.truncation)
@@ -255,7 +256,7 @@ def _fresh(own: Any, copies: dict[str, Any], source: Any, prompts: Any, config: 
 
 def _going_on(motion: Network, clip: Network, judge: nn.Module) -> nn.Module:
     """A copy of a trained model, with its encoders in place again."""
-    from ..lgfa.setup import private_copy
+    from ..lgfa.nn.modules import private_copy
 
     learner = private_copy(motion.patcher.model).requires_grad_(True)
     if learner.encoder is None:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from lgfa.errors import LGFAError
-from lgfa.packages import package
+from lgfa.optional import package
 
 
 def test_a_missing_package_is_named_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

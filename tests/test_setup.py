@@ -5,11 +5,12 @@ import pytest
 import torch
 from tiny import tiny_clip_config, tiny_generator, tiny_motion
 
-from lgfa import setup
+from lgfa import devices, setup
 from lgfa.config import TrainConfig
 from lgfa.data import ImageSource, SampleSource
 from lgfa.embed.clip import CLIP
 from lgfa.errors import LGFAError
+from lgfa.nn import modules
 from lgfa.prepare import new_motion
 from lgfa.prompts import Prompts
 
@@ -35,7 +36,7 @@ def test_choices_of_the_user_come_last():
 def test_copies_of_networks_made_in_inference_mode_take_gradients():
     with torch.inference_mode():
         made = tiny_generator()
-        twin = setup.private_copy(made)
+        twin = modules.private_copy(made)
     assert next(made.parameters()).is_inference()
     weight = next(twin.parameters())
     assert not weight.is_inference() and torch.equal(weight, next(made.parameters()))
@@ -90,6 +91,6 @@ def test_words_from_a_text():
 
 def test_only_a_lack_of_memory_becomes_a_sentence():
     other = RuntimeError("something else")
-    assert setup.no_memory(other, "try less") is other
-    said = str(setup.no_memory(torch.OutOfMemoryError("out of memory"), "try less"))
+    assert devices.no_memory(other, "try less") is other
+    said = str(devices.no_memory(torch.OutOfMemoryError("out of memory"), "try less"))
     assert said == "there is not enough memory for this training: try less."

@@ -7,8 +7,9 @@ from tiny import tiny_generator, tiny_motion
 
 from lgfa.animate import Animator
 from lgfa.errors import LGFAError
-from lgfa.expressions import perform_cues, row, same_count
+from lgfa.expressions import perform_cues
 from lgfa.method import frame_codes, move
+from lgfa.nn.batch import row, same_count
 from lgfa.prompts import sentences
 from lgfa.timeline import EXAMPLE, Cue, parse, total_frames
 from lgfa.timing import MAX_FRAMES

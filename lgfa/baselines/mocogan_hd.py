@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ..config import MocoganConfig
 from ..errors import LGFAError
+from ..nn.covariance import principal_axes
 
 if TYPE_CHECKING:
     from ..frames.stylegan2 import Generator
@@ -137,26 +138,6 @@ def draw_noise(
         return torch.zeros(batch, 0, width)
     return torch.stack([torch.randn(batch, width, generator=generator)
                         for _ in range(frames - 1)], dim=1)
-
-
-def principal_axes(
-    w: Tensor,                              # [N, D], N > 1 codes
-    count: int,                             # P, components wanted, at most D
-) -> tuple[Tensor, Tensor]:
-    """Components [P, D], of unit length, and standard deviations [P], largest first, float32.
-
-    Each component's largest entry is made positive, so that the result does not depend on the
-    linear algebra library.
-    """
-    w = w.double()
-    if w.ndim != 2 or len(w) < 2 or not 1 <= count <= w.shape[1]:
-        raise LGFAError(f"{count} principal components need two codes [N, D] or more and D of at "
-                        f"least {count}, not {list(w.shape)}.")
-    w = w - w.mean(0)
-    variance, axes = torch.linalg.eigh(w.t() @ w / (len(w) - 1))
-    variance, axes = variance.flip(0)[:count].clamp(min=0), axes.t().flip(0)[:count]
-    largest = axes.gather(1, axes.abs().argmax(1, keepdim=True))
-    return (axes * largest.sign()).float(), variance.sqrt().float()
 
 
 @torch.no_grad()

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import formats, unpickle
-from ..domain import sample_latent
+from ..domains import sample_latent
 from ..errors import LGFAError, reading
 from ..formats import npy, safetensors_io
 from .styleclip_global import Directions, GlobalDirection, changed, split, styles, widths

@@ -20,7 +20,7 @@ from torch import Tensor
 from .. import formats, setup
 from ..config import MapperConfig
 from ..errors import LGFAError
-from ..objective import normal_tensors
+from ..nn.modules import normal_tensors
 from .styleclip_mapper import LatentMapper, Mapped, file_name
 from .styleclip_opt import rate_at, text_loss
 from .table import Parts, half

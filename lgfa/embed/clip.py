@@ -19,7 +19,7 @@ from torch import nn
 
 from ..config import ClipConfig
 from ..errors import LGFAError, reason
-from ..packages import package
+from ..optional import package
 from ..texts import check_text
 
 
@@ -34,11 +34,6 @@ def fill_template(template: str, words: str) -> str:
         raise LGFAError(f"the prompt template {template!r} has no {{}} for the words: "
                         'write for example "The person is {}".')
     return before + words + after
-
-
-def freeze(network: nn.Module) -> nn.Module:
-    """No gradients to the weights (gradients to the input still flow) and evaluation mode."""
-    return network.requires_grad_(False).eval()
 
 
 class CLIP(nn.Module):

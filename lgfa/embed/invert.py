@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..domain import check_fits
+from ..config import check_fits
 from ..errors import LGFAError
 from ..frames.stylegan2 import Generator
 from .e4e import Encoder

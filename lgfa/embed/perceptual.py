@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from .. import unpickle
 from ..config import PerceptualConfig
 from ..errors import LGFAError
-from ..packages import package
+from ..optional import package
 
 STEP = 16               # pixels: sides below this leave the deepest maps empty
 

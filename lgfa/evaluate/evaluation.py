@@ -12,12 +12,13 @@ from typing import Any
 
 import torch
 
-from .. import __version__, formats
+from .. import formats
 from ..baselines.table import Parts
 from ..errors import LGFAError
 from ..files import atomic_path
 from ..metrics import registry
 from ..metrics.registry import Eyes, Shown
+from ..version import __version__
 from . import plan, store, subjects
 from .run import Maker, run
 from .store import Store

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import atomic_path
-from ..packages import package
+from ..optional import package
 
 FOLDER = "plots"
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#28282F", "#8C783C")

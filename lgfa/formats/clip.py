@@ -19,7 +19,7 @@ from .. import unpickle
 from ..config import ClipConfig
 from ..embed.clip import CLIP, check_towers
 from ..errors import LGFAError, reading, reason
-from ..packages import package
+from ..optional import package
 from . import core, hf_clip, names
 from .core import Format
 

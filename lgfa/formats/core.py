@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from .. import build
+from .. import build, registry
 from ..errors import LGFAError, reading
 from . import safetensors_io
 
@@ -92,7 +92,7 @@ def own_formats() -> list[Format]:
             matches=lambda tree: is_own(tree) and tree["lgfa"]["kind"] == kind,
             convert=lambda tree: (build.configs(kind, tree["lgfa"]), dict(tree["state_dict"])),
         )
-    return [of(kind) for kind in build.KINDS]
+    return [of(kind) for kind in registry.KINDS]
 
 
 def is_own(tree: Any) -> bool:
@@ -284,7 +284,7 @@ def save(
 
 def what(kind: str | None) -> str:
     """A kind in words."""
-    return build.KINDS[kind].what if kind in build.KINDS else str(kind)
+    return registry.KINDS[kind].what if kind in registry.KINDS else str(kind)
 
 
 def article(words: str) -> str:

@@ -18,7 +18,7 @@ from torch import Tensor
 from ..config import GeneratorConfig
 from ..errors import LGFAError
 from ..frames import stylegan2
-from ..ops import equalized_linear, fir_kernel, pixel_norm, scaled_leaky_relu
+from ..nn.ops import equalized_linear, fir_kernel, pixel_norm, scaled_leaky_relu
 from . import names
 
 AVERAGED = ("g_ema", "G_ema", "params_ema")     # where files keep the averaged weights,

@@ -13,16 +13,16 @@ from torch import Tensor, nn
 
 from ..config import GeneratorConfig
 from ..errors import LGFAError
-from ..ops import (
+from ..nn.ops import (
     SQRT2,
     at_least_float32,
+    double,
     equalized_linear,
     modulated_conv2d,
     modulated_rgb,
     no_autocast,
     pixel_norm,
     scaled_leaky_relu,
-    upsample2,
 )
 
 # Stored maps; a new map for each sample; one new map for the whole batch; none at all.
@@ -164,7 +164,7 @@ class Shortcut(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         weight = self.weight.to(x) / self.weight.shape[1] ** 0.5
-        return upsample2(nn.functional.conv2d(x, weight))
+        return double(nn.functional.conv2d(x, weight))
 
 
 class Synthesis(nn.Module):
@@ -215,7 +215,7 @@ class Synthesis(nn.Module):
         image = at_least_float32(self.to_rgbs[0](x, w[:, 1]))
         for level, to_rgb in enumerate(self.to_rgbs[1:], start=1):
             x = self._refined(x, w, level, noise, generator)
-            image = upsample2(image) + to_rgb(x, w[:, 2 * level + 1])
+            image = double(image) + to_rgb(x, w[:, 2 * level + 1])
         return image.to(w.dtype)
 
     def _chained(self, x: Tensor, w: Tensor, noise: str,

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .. import build, formats
+from .. import domains, formats
 from ..errors import LGFAError
 from .foreign import i3d_features, load_inception
 from .metric import Shown
@@ -92,7 +92,7 @@ class Eyes:
     def _own_file(self, name: str):
         if self.domain is None or name not in OWN:
             return None
-        file = build.MODELS / self.domain / f"{OWN[name]}.safetensors"
+        file = domains.MODELS / self.domain / f"{OWN[name]}.safetensors"
         return file if file.is_file() else None
 
     # ---- looking

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
 from ..errors import LGFAError, reason
 from ..files import atomic_path
+from ..version import __version__
 from .bounded import LARGEST, parse, size
 from .errors import Away, Refused, Stop
 from .transport import Clock, opener, parts_of, pieces, same_place

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from .. import arguments, build, formats, signals
+from .. import arguments, domains, formats, registry, signals
 from ..cli import Parser, guarded
 from ..clips import check_place
 from ..files import atomic_path
@@ -28,13 +28,13 @@ def parser() -> argparse.ArgumentParser:
         what = (
             "every network, one after the other"
             if name == "all"
-            else f"the {WHAT.get(name) or build.KINDS[name].what}"
+            else f"the {WHAT.get(name) or registry.KINDS[name].what}"
         )
         one = sub.add_parser(name, help=f"train {what}")
         one.add_argument(
             "--out",
             type=Path,
-            default=build.MODELS / "toon",
+            default=domains.MODELS / "toon",
             help="folder of the finished .safetensors (default: the bundled one)",
         )
         one.add_argument(
@@ -53,11 +53,11 @@ def parser() -> argparse.ArgumentParser:
             help="multiply all step numbers: 0.01 tries the whole chain quickly",
         )
     report = sub.add_parser("report", help="measure the shipped weights against the bars")
-    report.add_argument("--models", type=Path, default=build.MODELS / "toon")
+    report.add_argument("--models", type=Path, default=domains.MODELS / "toon")
     report.add_argument("--only", nargs="*", choices=ORDER, help="measure these networks alone")
     report.add_argument("--json", type=Path, help="write the figures to this file, too")
     cards = sub.add_parser("cards", help="write the model cards beside the weights")
-    cards.add_argument("--models", type=Path, default=build.MODELS / "toon")
+    cards.add_argument("--models", type=Path, default=domains.MODELS / "toon")
     cards.add_argument("--figures", type=Path, help="what `report --json` wrote")
     look = sub.add_parser("look", help="draw a sheet: every expression on a few people")
     look.add_argument("out", type=Path, help="picture to write, e.g. sheet.png")
@@ -236,7 +236,7 @@ def run(options) -> int:
 
         print(*cards.write(options.models, options.figures), sep="\n")
         return 0
-    from ..animate import check_device
+    from ..devices import check_device
 
     check_device(options.device)
     if options.threads:

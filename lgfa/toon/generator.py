@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..config import GeneratorConfig
 from ..frames.stylegan2 import Generator
-from ..ops import pixel_norm, scaled_leaky_relu
+from ..nn.ops import pixel_norm, scaled_leaky_relu
 from . import sample
 from . import table as tb
 from .fit import fit

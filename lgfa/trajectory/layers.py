@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..config import check_number
 from ..errors import LGFAError
-from .wplus import check_number
 
 LAYERS = {                                  # name -> first layer and the one after the last
     "all layers": (0, None),

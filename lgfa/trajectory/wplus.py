@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from ..config import check_number
 from ..errors import LGFAError, short
 
 TIME = -3               # the axis of frames
@@ -41,17 +42,6 @@ def check_frames(frames: int) -> int:
     if count < 1 or isinstance(frames, bool):
         raise LGFAError(f"a clip needs at least 1 frame, not {short(frames)}.")
     return count
-
-
-def check_number(value: float, what: str) -> float:
-    """The same number, if it is finite."""
-    try:
-        number = math.nan if isinstance(value, str) else float(value)
-    except (TypeError, ValueError, OverflowError):      # whole numbers may have 400 digits
-        number = math.nan
-    if not math.isfinite(number):
-        raise LGFAError(f"{what} must be a finite number, not {short(value)}.")
-    return number
 
 
 # ---- size of the motion

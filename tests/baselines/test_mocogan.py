@@ -13,12 +13,12 @@ from tiny import LAYERS, W_DIM, tiny_generator
 from lgfa import build, checkpoints, formats
 from lgfa.animate import Animator
 from lgfa.baselines import critics, mocogan_hd, mocogan_training
-from lgfa.baselines.mocogan_hd import Mocogan, MotionGenerator, principal_axes
+from lgfa.baselines.mocogan_hd import Mocogan, MotionGenerator
 from lgfa.baselines.table import BASELINES, Parts
-from lgfa.config import GeneratorConfig, MocoganConfig
-from lgfa.domain import check_fits
+from lgfa.config import GeneratorConfig, MocoganConfig, check_fits
 from lgfa.errors import LGFAError
 from lgfa.frames.stylegan2 import Generator
+from lgfa.nn.covariance import principal_axes
 from lgfa.toon import sample, videos
 from lgfa.toon import table as tb
 

@@ -11,9 +11,10 @@ import torch
 
 from lgfa import formats
 from lgfa.config import ClipConfig
-from lgfa.embed.clip import CLIP, fill_template, freeze, from_open_clip
+from lgfa.embed.clip import CLIP, fill_template, from_open_clip
 from lgfa.errors import LGFAError
 from lgfa.formats.clip import load_clip
+from lgfa.nn.modules import freeze
 
 TEXTS = ["The person is smiling", "The person is angry"]
 

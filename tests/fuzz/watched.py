@@ -145,11 +145,12 @@ def main() -> None:
     import lpips  # noqa: F401
     import open_clip  # noqa: F401
 
-    from lgfa import build
+    from lgfa import registry
     from lgfa.formats.core import all_formats
+
     all_formats()
-    for kind in build.KINDS.values():
-        build.named(kind.network)
+    for kind in registry.KINDS.values():
+        registry.named(kind.network)
     room = 12 * 2**30
     resource.setrlimit(resource.RLIMIT_AS, (room, room))
     answers, seen = os.fdopen(os.dup(1), "w"), []

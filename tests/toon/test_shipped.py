@@ -8,11 +8,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lgfa import build, formats
+from lgfa import domains, formats
 from lgfa.toon import report
 from lgfa.toon.__main__ import ORDER
 
-FOLDER = build.MODELS / "toon"
+FOLDER = domains.MODELS / "toon"
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lgfa import build
+from lgfa import domains
 from lgfa.toon.__main__ import main
 
 
@@ -51,14 +51,14 @@ def test_figures_that_are_none_change_no_card(
 ) -> None:
     models, figures = tmp_path / "models", tmp_path / "figures.json"
     models.mkdir()
-    shutil.copy(build.MODELS / "toon" / "judge.safetensors", models)
+    shutil.copy(domains.MODELS / "toon" / "judge.safetensors", models)
     figures.write_text(text, encoding="utf-8")
     assert str(figures) in refused(capsys, "cards", "--models", models, "--figures", figures)
     assert [p.name for p in models.iterdir()] == ["judge.safetensors"]
 
 
 def test_cards_of_figures(tmp_path: Path) -> None:
-    shutil.copy(build.MODELS / "toon" / "judge.safetensors", tmp_path)
+    shutil.copy(domains.MODELS / "toon" / "judge.safetensors", tmp_path)
     line = {"network": "judge", "what": "told apart", "value": 1, "bar": 0.9, "at_most": False,
             "met": True}
     (tmp_path / "f.json").write_text(json.dumps([line]))

@@ -75,7 +75,7 @@ def fir_blur(x: Tensor) -> Tensor:
     return F.conv2d(x, kernel, padding=1, groups=x.shape[1])
 
 
-def upsample2(x: Tensor) -> Tensor:
+def double(x: Tensor) -> Tensor:
     """Doubles an image with the [1, 3, 3, 1] filter, zeros beyond it. -> [B, C, 2H, 2W]
 
     The filter's two phases are (1, 3) / 4 and (3, 1) / 4: bilinear interpolation, except that

@@ -1,0 +1,74 @@
+"""Every name that stands for code, as strings: nothing is imported until it is asked for."""
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of network: how to build it from its settings."""
+
+    what: str                               # in words, for error sentences
+    network: str                            # "module:Class", relative to lgfa
+    configs: tuple[tuple[str, str], ...]    # (attribute of the network, "module:Class") in order
+
+
+KINDS = {
+    "generator": Kind("image generator", "frames.stylegan2:Generator",
+                      (("config", "config:GeneratorConfig"),)),
+    "encoder": Kind("image encoder", "embed.e4e:Encoder",
+                    (("config", "config:EncoderConfig"),)),
+    "identity": Kind("identity network", "embed.identity:Identity",
+                     (("config", "config:IdentityConfig"),)),
+    "inception_resnet": Kind("InceptionResNet", "embed.inception_resnet:InceptionResNet",
+                             (("config", "config:InceptionResNetConfig"),)),
+    "clip": Kind("CLIP", "embed.clip:CLIP",
+                 (("config", "config:ClipConfig"),)),
+    "motion": Kind("motion model", "motion.model:MotionModel",
+                   (("config", "config:MotionConfig"), ("clip_config", "config:ClipConfig"))),
+    "mocogan": Kind("MoCoGAN-HD motion generator", "baselines.mocogan_hd:MotionGenerator",
+                    (("config", "config:MocoganConfig"),)),
+    "mapper": Kind("StyleCLIP mapper", "baselines.styleclip_mapper:LatentMapper",
+                   (("config", "config:MapperConfig"),)),
+    "perceptual": Kind("perceptual trunk", "embed.perceptual:Perceptual",
+                       (("config", "config:PerceptualConfig"),)),
+    "attributes": Kind("attribute network", "toon.attributes:Attributes",
+                       (("config", "config:AttributesConfig"),)),
+}
+
+
+@dataclass(frozen=True)
+class Domain:
+    """One folder models/<name>/ and what is known about its stills and sentences."""
+
+    name: str                               # of the folder
+    stills: str                             # "module:function" (generator, seeds) -> [N,L,w_dim]
+    template: str                           # sentence in which its words were trained
+    words: tuple[str, ...]                  # expressions that show it well
+    training: str | None = None             # module with its own ways of training (setup.py)
+
+
+DOMAINS = {
+    "toon": Domain(
+        name="toon",
+        stills="toon.sample:still_latents",
+        template="The person is {}",
+        words=("smiling", "angry", "crying", "surprised", "winking", "sad"),
+        training="toon.motion",
+    ),
+}
+
+
+def named(reference: str) -> Any:
+    """What stands behind "module:Name", or the module itself, relative to lgfa; imported now."""
+    module, _, name = reference.partition(":")
+    found = importlib.import_module(f".{module}", __package__)
+    return getattr(found, name) if name else found
+
+
+def stands_for(reference: str, cls: type) -> bool:
+    """Whether "module:Class" means this class, whose module is not imported for the answer."""
+    module, _, name = reference.partition(":")
+    return (cls.__module__, cls.__name__) == (f"{__package__}.{module}", name)
