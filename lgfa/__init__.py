@@ -19,7 +19,7 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from .animate import Animator, Clip
-    from .load import load_clip, load_encoder, load_generator, load_identity, load_motion
+    from .formats.loading import load_clip, load_encoder, load_generator, load_identity, load_motion
 
 __all__ = [
     "Animator", "Clip", "LGFAError", "__version__", "load_clip", "load_encoder", "load_generator",
@@ -27,8 +27,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Animator": "animate", "Clip": "animate", "load_clip": "load", "load_encoder": "load",
-    "load_generator": "load", "load_identity": "load", "load_motion": "load",
+    "Animator": "animate", "Clip": "animate", **dict.fromkeys(
+        ("load_clip", "load_encoder", "load_generator", "load_identity", "load_motion"),
+        "formats.loading"),
 }
 
 

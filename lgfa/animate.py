@@ -22,10 +22,10 @@ from .embed.e4e import Encoder
 from .embed.invert import invert, warn_unlike
 from .errors import LGFAError
 from .expressions import perform
+from .formats.latents import load_latents, save_latents
 from .frames.render import Progress, render
 from .frames.stylegan2 import Generator
 from .images import MIN_SIDE, read_image, square
-from .latents import load_latents, save_latents
 from .method import METHODS, Method, Recurrent, as_method
 from .texts import check_text
 from .timing import check_motion
@@ -270,7 +270,7 @@ def _load(name: str | Path | None, kind: str, device: torch.device) -> nn.Module
     from . import formats
 
     if kind == "clip":
-        from .formats.clip import load_clip
+        from .formats.loading import load_clip
 
         return load_clip(name, device)
     # Whatever can animate serves as the motion model; a domain's own is the first kind.

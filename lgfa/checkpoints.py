@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from . import unpickle
 from .errors import LGFAError, reading
 from .files import atomic_path, writing
+from .formats.unpickle import reader
 
 VERSION = 1
 NAME = re.compile(r"step-(\d{8,18})\.pt")
@@ -106,7 +106,7 @@ def read_latest(
 
 def read(path: Path) -> dict[str, Any]:
     """A checkpoint's state, which has the "step" of its name; LGFAError for any other file."""
-    state = unpickle.read(path)
+    state = reader.read(path)
     version = state.get("lgfa_training") if isinstance(state, dict) else None
     if type(version) is not int or version != VERSION:
         raise LGFAError(f"{path}: it is no checkpoint of a training, or of a newer version.")

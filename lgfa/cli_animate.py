@@ -161,7 +161,7 @@ def animate(args: argparse.Namespace) -> None:
     frames = animator.render(latents, args.chunk, args.noise, None if args.quiet else _progress)
     write(args.out, frames, fps, len(latents))
     if args.save_latents:
-        from .latents import save_latents
+        from .formats.latents import save_latents
 
         texts = [*info.get("texts", ()), *(args.text or ())]
         save_latents(args.save_latents, latents, fps=fps, texts=texts, seed=args.seed)
@@ -177,7 +177,7 @@ def _stored(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
     if args.latents is None:
         return None, {}
     from .clips import is_rate
-    from .latents import load_latents
+    from .formats.latents import load_latents
 
     latents, info = load_latents(args.latents)
     fps, texts = info.get("fps"), info.get("texts")
@@ -194,7 +194,7 @@ def _check(args: argparse.Namespace, count: int) -> None:
     from .animate import check_texts
     from .clips import check_place
     from .config import check_number
-    from .latents import check_latents_target
+    from .formats.latents import check_latents_target
     from .timing import check_motion
 
     if args.text:

@@ -50,15 +50,15 @@ def add_parsers(subparsers: Any) -> None:
 
 def inspect(args: argparse.Namespace) -> None:
     """Prints what a file is. LGFAError when it is nothing that we know or can use."""
-    from . import build, formats
+    from . import formats
     from .errors import reading
-    from .formats import core
+    from .formats import names, recognition
 
-    kinds = build.domain_kinds(args.file) if not os.path.exists(args.file) else []
-    for path in [build.resolve(args.file, kind) for kind in kinds or [None]]:
+    kinds = names.domain_kinds(args.file) if not os.path.exists(args.file) else []
+    for path in [names.resolve(args.file, kind) for kind in kinds or [None]]:
         with reading(path):
             tree = formats.read(path)
-            found = core.candidates(tree)
+            found = recognition.candidates(tree)
             if not found:
                 formats.recognise(tree)         # says what is known and what is there
             print(path)
@@ -68,19 +68,19 @@ def inspect(args: argparse.Namespace) -> None:
 
 def report(tree: Any, form: Any, several: bool = False, keys: bool = False) -> None:
     """Prints one network of a file; LGFAError when it is broken or refused."""
-    from .formats import core
+    from .formats import build, recognition, trees
 
-    config, weights = core.examine(tree, form)      # the comparisons are those that loading makes
+    config, weights = build.examine(tree, form)      # the comparisons are those that loading makes
     part = next((p for p, kind in PARTS.items() if kind == form.kind), None)
     row("format", form.name)
-    row("network", core.what(form.kind) + (f" (--part {part})" if several and part else ""))
+    row("network", recognition.what(form.kind) + (f" (--part {part})" if several and part else ""))
     for one in config if isinstance(config, tuple) else (config,):
         row("settings", settings(one))
     count = sum(tensor.numel() for tensor in weights.values())
     size = sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
     types = ", ".join(sorted({str(t.dtype).removeprefix("torch.") for t in weights.values()}))
     row("weights", f"{count:,} numbers in {len(weights)} tensors, {types}, {size / 1e6:,.1f} MB")
-    for key, value in core.info(tree).items():
+    for key, value in trees.info(tree).items():
         row("info", LGFAError(f"{key}: {value}"))   # without the terminal codes of others
     if keys:
         for name, tensor in weights.items():
@@ -103,13 +103,13 @@ def convert(args: argparse.Namespace) -> None:
     """Writes one network of a file as our safetensors."""
     import torch
 
-    from . import build, formats
+    from . import formats
     from .errors import reading
-    from .formats import core
-    from .formats.clip import load_clip
+    from .formats import build, names, recognition, trees
+    from .formats.loading import load_clip
 
     clip, file = bare_clip(args.input)
-    source, target = build.resolve(file), Path(args.output)
+    source, target = names.resolve(file), Path(args.output)
     if target.suffix != ".safetensors":
         raise LGFAError(f"{target}: name the output .. .safetensors, the one format written.")
     if target.exists() and source.exists() and os.path.samefile(source, target):
@@ -120,12 +120,12 @@ def convert(args: argparse.Namespace) -> None:
         else:
             tree = formats.read(source)
             form = chosen(tree, args.part)
-            network, kind, name = core.from_tree(tree, form), form.kind, form.name
-            before = core.info(tree)
+            network, kind, name = build.from_tree(tree, form), form.kind, form.name
+            before = trees.info(tree)
 
     info = {**before, "source": source.name, "source_format": name}
     formats.save(target, network, info, torch.float16 if args.half else None)
-    print(f"{target}: {core.what(kind)}, {target.stat().st_size / 1e6:,.1f} MB")
+    print(f"{target}: {recognition.what(kind)}, {target.stat().st_size / 1e6:,.1f} MB")
 
 
 def bare_clip(spec: str) -> tuple[str | None, str]:
@@ -140,32 +140,32 @@ def bare_clip(spec: str) -> tuple[str | None, str]:
 
 def chosen(tree: Any, part: str | None) -> Any:
     """The format to convert by; LGFAError when a file holds two networks and none is named."""
-    from .formats import core
+    from .formats import recognition
 
     if part is not None:
-        return core.recognise(tree, PARTS[part])
-    found = [form for form in core.candidates(tree) if form.kind in PARTS.values()]
+        return recognition.recognise(tree, PARTS[part])
+    found = [form for form in recognition.candidates(tree) if form.kind in PARTS.values()]
     if len(found) > 1:
-        words = " or ".join(f"--part {p} ({core.what(kind)})" for p, kind in PARTS.items())
+        words = " or ".join(f"--part {p} ({recognition.what(kind)})" for p, kind in PARTS.items())
         raise LGFAError(f"the file holds two networks: add {words}.")
-    return core.recognise(tree)
+    return recognition.recognise(tree)
 
 
 # ---- models
 
 def models(args: argparse.Namespace) -> None:
     """Prints the table, or downloads one model."""
-    from . import models as table
+    from .formats import public
 
     if args.action == "download":
         if args.name is None:
-            raise LGFAError(f"say which model: {', '.join(table.MODELS)}.")
+            raise LGFAError(f"say which model: {', '.join(public.MODELS)}.")
         fetch(args.name)
         return
     if args.name is not None:
         raise LGFAError(f"use `models download {args.name}` to fetch it.")
-    for name, model in table.MODELS.items():
-        path = table.folder() / model.file
+    for name, model in public.MODELS.items():
+        path = public.folder() / model.file
         print(f"{name}  [{'present' if path.is_file() else 'not downloaded'}]")
         row("for", model.what)
         row("format", model.format)
@@ -174,7 +174,7 @@ def models(args: argparse.Namespace) -> None:
         row("address", model.address)
         row("sha256", model.sha256 if model.sha256 and len(model.sha256) == 64 else
             f"begins with {model.sha256}" if model.sha256 else "unknown")
-    print(f"\nFiles go to {table.folder()} (set LGFA_HOME to change it); "
+    print(f"\nFiles go to {public.folder()} (set LGFA_HOME to change it); "
           f"get one with `python -m lgfa models download NAME`.")
 
 
@@ -189,11 +189,12 @@ def fetch(name: str) -> None:
     """Downloads a model with a progress bar."""
     from tqdm import tqdm
 
-    from . import models as table
+    from .formats import download as table
+    from .formats import public
 
-    model = table.known(name)
-    if table.is_present(name):
-        print(f"{table.folder() / model.file} is there already.")
+    model = public.known(name)
+    if public.is_present(name):
+        print(f"{public.folder() / model.file} is there already.")
         return
     print(f"{model.file}: licence {model.licence}")
     with tqdm(total=model.size, unit="B", unit_scale=True, desc=model.file) as bar:

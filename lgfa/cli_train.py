@@ -197,7 +197,7 @@ def train(args: argparse.Namespace) -> None:
 def _load_networks(args: Any, config: Any, domain: str | None, device: Any) -> dict[str, Any]:
     """The frozen networks that this training needs, by name; None for the others."""
     from .formats import load
-    from .load import load_clip
+    from .formats.loading import load_clip
 
     def named(option: str, what: str) -> str:
         name = getattr(args, option) or domain

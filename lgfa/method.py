@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from . import build
 from .embed.clip import CLIP
 from .errors import LGFAError
+from .formats import kinds
 from .motion.model import MotionModel
 from .registry import KINDS, named
 
@@ -105,7 +105,7 @@ METHODS: dict[str, Callable[[Any, CLIP | None], Method]] = {
 def as_method(motion: nn.Module | Method, clip: CLIP | None = None) -> Method:
     """The Method around a network of the table; anything else is taken to be a Method."""
     if isinstance(motion, nn.Module):
-        kind = build.kind_of(motion)
+        kind = kinds.kind_of(motion)
         if kind not in METHODS:
             raise LGFAError(f"{KINDS[kind].what} cannot animate: give a motion model.")
         return METHODS[kind](motion, clip)

@@ -39,6 +39,26 @@ KINDS = {
 }
 
 
+# File layouts of other projects, each a module with FORMATS, in the order in which they are tried;
+# those that are only refused come last.
+LAYOUTS = (
+    "formats.layouts.rosinality",
+    "formats.layouts.nvidia",
+    "formats.layouts.tensorflow",
+    "formats.layouts.e4e",
+    "formats.layouts.ir_se50",
+    "formats.layouts.openai_clip",
+    "formats.layouts.hf_clip",
+    "formats.layouts.open_clip",
+    "formats.layouts.lgfa_authors",
+    "formats.mocogan",
+    "formats.styleclip",
+    "formats.layouts.torchvision",
+    "formats.layouts.facenet",
+    "formats.layouts.refused",
+)
+
+
 @dataclass(frozen=True)
 class Domain:
     """One folder models/<name>/ and what is known about its stills and sentences."""

@@ -203,7 +203,7 @@ class SaveLatents(Node):
     @classmethod
     def _write(cls, prefix: str, w: Tensor, **info: Any) -> ui.SavedResult:
         """One file, numbered after those that are there."""
-        from ..lgfa.latents import save_latents
+        from ..lgfa.formats.latents import save_latents
 
         folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
             prefix, folder_paths.get_output_directory())
@@ -262,7 +262,7 @@ class LoadLatents(Node):
 
     @classmethod
     def execute(cls, file: str, still: str) -> io.NodeOutput:
-        from ..lgfa.latents import load_latents
+        from ..lgfa.formats.latents import load_latents
 
         w, info = load_latents(folders.check_content(folders.locate_latents(file)))
         w = compute(w)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import folder_paths
 
-from ..lgfa.build import domain_kinds
 from ..lgfa.domains import MODELS, domains
 from ..lgfa.errors import LGFAError
 from ..lgfa.examples import FOLDER as EXAMPLES
+from ..lgfa.formats.names import domain_kinds
 from ..lgfa.registry import DOMAINS, KINDS
 
 KEY = "lgfa"                                # of folder_paths

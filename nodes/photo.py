@@ -26,14 +26,15 @@ Detections = [io.Custom("FACE_LANDMARKS"), io.Custom("BOUNDING_BOX"), io.BBOX]
 def detector(choice: str) -> Any:
     """The detector behind a choice, or None; LGFAError when it cannot be had."""
     from ..lgfa.embed import faces
+    from ..lgfa.formats import download, public
 
     if choice == NONE:
         return None
     faces.opencv()
     places = folder_paths.get_folder_paths(folders.KEY)
-    model = faces.find_model(places)
+    model = public.find_yunet(places)
     if model is None and choice == FETCH:
-        model = faces.fetch_model(places[0])
+        model = download.fetch_yunet(places[0])
     if model is None:
         raise LGFAError(f"YuNet's model is not in {places[0]}: choose {FETCH!r} once; or "
                         f"{faces.FOUR_WAYS}.")

@@ -14,7 +14,7 @@ import lgfa
 from lgfa.animate import Animator, as_method
 from lgfa.embed.clip import CLIP
 from lgfa.errors import LGFAError
-from lgfa.latents import load_latents, save_latents
+from lgfa.formats.latents import load_latents, save_latents
 from lgfa.timing import retime
 
 SMILE = "The person is smiling"

@@ -15,8 +15,8 @@ import torch
 from PIL import Image, ImageSequence
 
 from lgfa import cli
+from lgfa.formats.latents import load_latents
 from lgfa.formats.safetensors_io import write_tensors
-from lgfa.latents import load_latents
 
 SMILE = "The person is smiling"
 ROOT = Path(__file__).resolve().parents[1]

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from lgfa import models
 from lgfa.errors import LGFAError
 from lgfa.files import lock
-from lgfa.models import Model
+from lgfa.formats import download, public
+from lgfa.formats.public import Model
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -87,7 +87,7 @@ class Server:
 def server(monkeypatch, tmp_path):
     server = Server()
     monkeypatch.setenv("LGFA_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(models, "WAIT", 0.0)
+    monkeypatch.setattr(download, "WAIT", 0.0)
     put(monkeypatch, server)
     yield server
     server.http.shutdown()
@@ -98,29 +98,29 @@ def put(monkeypatch, server: Server, **changes) -> None:
     """Makes the server's file the only known model."""
     row = {"file": "file.bin", "what": "", "format": "a test", "licence": "none",
            "address": server.address, "megabytes": 1, "size": len(DATA), "sha256": HASH}
-    monkeypatch.setattr(models, "MODELS", {"test": Model(**(row | changes))})
+    monkeypatch.setattr(public, "MODELS", {"test": Model(**(row | changes))})
 
 
 def files() -> list[str]:
-    return sorted(p.name for p in models.folder().iterdir()) if models.folder().exists() else []
+    return sorted(p.name for p in public.folder().iterdir()) if public.folder().exists() else []
 
 
 def test_download_once_with_progress(server):
     with pytest.raises(LGFAError, match="models download test"):
-        models.local("test")
-    assert server.asked == [] and not models.is_present("test")
+        public.local("test")
+    assert server.asked == [] and not public.is_present("test")
 
     seen: list[tuple] = []
-    path = models.download("test", lambda done, total: seen.append((done, total)))
-    assert path.read_bytes() == DATA and path == models.local("test") and files() == ["file.bin"]
+    path = download.download("test", lambda done, total: seen.append((done, total)))
+    assert path.read_bytes() == DATA and path == public.local("test") and files() == ["file.bin"]
     assert seen[0] == (0, len(DATA)) and seen[-1] == (len(DATA), len(DATA))
-    models.download("test")
+    download.download("test")
     assert len(server.asked) == 1
 
 
 def test_broken_connections_are_resumed(server):
     server.cut = [300_000, 100_000, 0]
-    assert models.download("test").read_bytes() == DATA
+    assert download.download("test").read_bytes() == DATA
     assert server.asked == [None, "bytes=300000-", "bytes=400000-", "bytes=400000-"]
     assert files() == ["file.bin"]
 
@@ -128,52 +128,52 @@ def test_broken_connections_are_resumed(server):
 def test_a_later_attempt_goes_on_where_the_first_stopped(server):
     server.cut = [200_000, 0, 0, 0]
     with pytest.raises(LGFAError, match="broke off .* go on from 200,000 bytes"):
-        models.download("test")
+        download.download("test")
     assert "file.bin" not in files() and "file.bin.part" in files()
     server.asked.clear()
-    assert models.download("test").read_bytes() == DATA
+    assert download.download("test").read_bytes() == DATA
     assert server.asked == ["bytes=200000-"] and files() == ["file.bin"]
 
 
 def test_server_without_range(server):
     server.ranges, server.cut = False, [300_000]
-    assert models.download("test").read_bytes() == DATA
+    assert download.download("test").read_bytes() == DATA
     assert server.asked == [None, "bytes=300000-"]
 
 
 def test_server_without_length(server):
     server.length = False
-    assert models.download("test").read_bytes() == DATA
+    assert download.download("test").read_bytes() == DATA
 
 
 def test_a_file_that_changed_in_between_starts_anew(server, monkeypatch):
     put(monkeypatch, server, sha256=None, size=None)
     server.cut = [200_000, 0, 0, 0]
     with pytest.raises(LGFAError):
-        models.download("test")
+        download.download("test")
     server.data, server.tag = DATA[::-1], '"2"'
-    assert models.download("test").read_bytes() == DATA[::-1]
+    assert download.download("test").read_bytes() == DATA[::-1]
 
 
 def test_without_hash_and_mark_nothing_is_resumed(server, monkeypatch):
     put(monkeypatch, server, sha256=None, size=None)
     server.tag, server.cut = "", [200_000]
-    assert models.download("test").read_bytes() == DATA
+    assert download.download("test").read_bytes() == DATA
     assert server.asked == [None, None]
 
 
 def test_a_whole_partial_file_needs_no_more_bytes(server, monkeypatch):
     put(monkeypatch, server, size=None)
-    models.folder().mkdir(parents=True)
-    (models.folder() / "file.bin.part").write_bytes(DATA)
-    assert models.download("test").read_bytes() == DATA         # the server answers 416
+    public.folder().mkdir(parents=True)
+    (public.folder() / "file.bin.part").write_bytes(DATA)
+    assert download.download("test").read_bytes() == DATA         # the server answers 416
 
 
 def test_a_partial_file_that_is_too_long_starts_anew(server, monkeypatch):
     put(monkeypatch, server, size=None)
-    models.folder().mkdir(parents=True)
-    (models.folder() / "file.bin.part").write_bytes(DATA + b"more")
-    assert models.download("test").read_bytes() == DATA
+    public.folder().mkdir(parents=True)
+    (public.folder() / "file.bin.part").write_bytes(DATA + b"more")
+    assert download.download("test").read_bytes() == DATA
 
 
 @pytest.mark.parametrize("changes, words", [
@@ -184,31 +184,31 @@ def test_a_partial_file_that_is_too_long_starts_anew(server, monkeypatch):
 def test_wrong_contents_are_removed(server, monkeypatch, changes, words):
     put(monkeypatch, server, **changes)
     with pytest.raises(LGFAError, match=words):
-        models.download("test")
+        download.download("test")
     assert files() == []
 
 
 def test_wrong_size_is_refused_before_the_download(server, monkeypatch):
     put(monkeypatch, server, size=5)
     with pytest.raises(LGFAError, match="instead of 5"):
-        models.download("test")
+        download.download("test")
     assert "file.bin" not in files()
 
 
 def test_no_such_file_and_no_such_server(server, monkeypatch):
     server.code = 404
     with pytest.raises(LGFAError, match="answers 404 .* by hand"):
-        models.download("test")
+        download.download("test")
     put(monkeypatch, server, address="http://127.0.0.1:1/file.bin")
     with pytest.raises(LGFAError, match="broke off"):
-        models.download("test")
+        download.download("test")
     assert "file.bin" not in files()
 
 
 def test_full_disk_is_said_before_the_download(server, monkeypatch):
-    monkeypatch.setattr(models.shutil, "disk_usage", lambda path: type("U", (), {"free": 10}))
+    monkeypatch.setattr(download.shutil, "disk_usage", lambda path: type("U", (), {"free": 10}))
     with pytest.raises(LGFAError, match="make room"):
-        models.download("test")
+        download.download("test")
 
 
 @pytest.mark.parametrize("place", [
@@ -217,7 +217,7 @@ def test_full_disk_is_said_before_the_download(server, monkeypatch):
 def test_odd_redirects_are_one_sentence(server, place):
     server.place = place
     with pytest.raises(LGFAError) as caught:
-        models.download("test")
+        download.download("test")
     assert len(str(caught.value)) < 1000 and "file.bin" not in files()
 
 
@@ -226,17 +226,17 @@ def test_odd_lengths_are_no_length_or_one_sentence(server, monkeypatch, length):
     put(monkeypatch, server, size=None)
     server.claimed = length
     try:
-        assert models.download("test").read_bytes() == DATA
+        assert download.download("test").read_bytes() == DATA
     except LGFAError as error:
         assert "broke off" in str(error)
 
 
 @pytest.mark.parametrize("tag", [b"", b"a\r\nX: y", b"\xff\x00", b"x" * 100_000, b'W/"1"'])
 def test_a_mark_that_no_server_gave_counts_as_none(server, tag):
-    models.folder().mkdir(parents=True)
-    (models.folder() / "file.bin.part").write_bytes(DATA[:1000])
-    (models.folder() / "file.bin.part.tag").write_bytes(tag)
-    assert models.download("test").read_bytes() == DATA and files() == ["file.bin"]
+    public.folder().mkdir(parents=True)
+    (public.folder() / "file.bin.part").write_bytes(DATA[:1000])
+    (public.folder() / "file.bin.part.tag").write_bytes(tag)
+    assert download.download("test").read_bytes() == DATA and files() == ["file.bin"]
 
 
 def test_a_disk_that_fills_up_keeps_what_came(server):
@@ -245,32 +245,33 @@ def test_a_disk_that_fills_up_keeps_what_came(server):
     resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, before[1]))
     try:
         with pytest.raises(LGFAError, match="cannot write .* goes on from what is there"):
-            models.download("test")
+            download.download("test")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert (models.folder() / "file.bin.part").read_bytes() == DATA[:300_000]
-    assert models.download("test").read_bytes() == DATA
+    assert (public.folder() / "file.bin.part").read_bytes() == DATA[:300_000]
+    assert download.download("test").read_bytes() == DATA
     assert server.asked == [None, "bytes=300000-"]
 
 
 def test_one_process_at_a_time_writes_a_file(server):
-    models.folder().mkdir(parents=True)
-    with open(models.folder() / "file.bin.part", "ab") as held:
+    public.folder().mkdir(parents=True)
+    with open(public.folder() / "file.bin.part", "ab") as held:
         lock(held)
         with pytest.raises(LGFAError, match="another process"):
-            models.download("test")
-    assert models.download("test").read_bytes() == DATA
+            download.download("test")
+    assert download.download("test").read_bytes() == DATA
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are sent as on posix systems")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_keeps_what_came(server, name):
     server.pause = 0.01
-    row = json.dumps(asdict(models.MODELS["test"]))
-    program = ("import json, sys; from lgfa import cli, models, signals; "
-               f"models.MODELS = {{'test': models.Model(**json.loads({row!r}))}}; "
+    row = json.dumps(asdict(public.MODELS["test"]))
+    program = ("import json, sys; from lgfa import cli, signals; "
+               "from lgfa.formats import public; "
+               f"public.MODELS = {{'test': public.Model(**json.loads({row!r}))}}; "
                "signals.run(lambda: cli.main(['models', 'download', 'test']))")
-    part = models.folder() / "file.bin.part"
+    part = public.folder() / "file.bin.part"
     with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stderr=subprocess.PIPE,
                           stdout=subprocess.DEVNULL, text=True) as process:
         until = time.monotonic() + 60
@@ -285,20 +286,20 @@ def test_a_signal_keeps_what_came(server, name):
 
 
 def test_the_table(monkeypatch, tmp_path):
-    assert len(models.MODELS) >= 12
-    for name, model in models.MODELS.items():
-        assert models.known(name) is models.known(model.file) is model
+    assert len(public.MODELS) >= 12
+    for name, model in public.MODELS.items():
+        assert public.known(name) is public.known(model.file) is model
         assert model.address.startswith("https://") and model.licence and model.what
         assert model.sha256 is None or set(model.sha256) <= set("0123456789abcdef")
-    assert len({m.file for m in models.MODELS.values()}) == len(models.MODELS)
+    assert len({m.file for m in public.MODELS.values()}) == len(public.MODELS)
     monkeypatch.delenv("LGFA_HOME", raising=False)
-    assert models.folder().parts[-2:] == (".cache", "lgfa")
+    assert public.folder().parts[-2:] == (".cache", "lgfa")
     with pytest.raises(LGFAError, match="known are"):
-        models.known("teapot")
+        public.known("teapot")
 
 
 def test_the_face_detector_is_the_one_of_the_table(shared):
     file = shared / "faces" / "yunet_n_640_640.onnx"
-    model = models.MODELS["yunet"]
+    model = public.MODELS["yunet"]
     assert file.stat().st_size == model.size
     assert hashlib.sha256(file.read_bytes()).hexdigest() == model.sha256

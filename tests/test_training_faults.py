@@ -15,10 +15,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lgfa import checkpoints, claim, cli_train, unpickle
+from lgfa import checkpoints, claim, cli_train
 from lgfa.config import TrainConfig
 from lgfa.data import LatentSource, SampleSource
 from lgfa.errors import LGFAError
+from lgfa.formats.unpickle import reader
 from lgfa.prompts import Prompts
 from tests.training_scenarios import WORDS, networks, trainer
 
@@ -80,7 +81,7 @@ def test_our_reader_gives_what_torch_gives(runs):
         else:
             assert one == two
 
-    compare(torch.load(path, weights_only=True), unpickle.read(path))
+    compare(torch.load(path, weights_only=True), reader.read(path))
 
 
 class Evil:

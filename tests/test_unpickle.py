@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 import torch
 
-from lgfa import allowed, unpickle
 from lgfa.errors import LGFAError
+from lgfa.formats.unpickle import allowed, reader
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -52,7 +52,7 @@ def canary_calls(canary: Path) -> dict[str, Calls]:
 def refused(data: bytes, *words: str) -> str:
     """The sentence with which a pickle is refused."""
     with pytest.raises(LGFAError) as caught:
-        unpickle.loads(data)
+        reader.loads(data)
     text = str(caught.value)
     assert "\n" not in text and all(word in text for word in words), text
     return text
@@ -81,7 +81,7 @@ def test_calls_are_refused_by_name_and_nothing_runs(tmp_path, protocol):
         file = tmp_path / "bad.pkl"
         file.write_bytes(data)
         with pytest.raises(LGFAError, match="refused"):
-            unpickle.read(file)
+            reader.read(file)
     assert not canary.exists() and "antigravity" not in sys.modules
 
 
@@ -91,7 +91,7 @@ def test_calls_in_torch_files_are_refused(tmp_path, new_layout):
     tree = {"w": torch.ones(3), "x": Calls(os.system, f"touch {canary}")}
     torch.save(tree, file, _use_new_zipfile_serialization=new_layout)
     with pytest.raises(LGFAError, match="system"):
-        unpickle.read(file)
+        reader.read(file)
     assert not canary.exists()
 
 
@@ -164,7 +164,7 @@ def test_allowed_names_with_odd_arguments(name, arguments):
     module, _, function = name.rpartition(".")
     call = named(module, function)
     if name in ("collections.OrderedDict", "_codecs.encode"):
-        assert unpickle.loads(opcodes(call, arguments, b"\x85R")) in ({}, b"a")
+        assert reader.loads(opcodes(call, arguments, b"\x85R")) in ({}, b"a")
     else:
         refused(opcodes(call, arguments, b"\x85R"), "damaged or was made to do harm")
     refused(opcodes(call, b"(", b"K\x01" * 30, b"tR")) if name != "collections.OrderedDict" else 0
@@ -241,11 +241,11 @@ def test_tensors_do_not_reach_beyond_their_storage(tmp_path):
     for rows in (3, 255):
         file.write_bytes(data.replace(shape, bytes([0x4B, rows]) + b"K\x03\x86"))
         with pytest.raises(LGFAError, match="beyond its storage"):
-            unpickle.read(file)
+            reader.read(file)
     # Stride 0 would turn four bytes into ten gigabytes on the first copy.
     torch.save(torch.zeros(1).expand(50_000, 50_000), file)
     with pytest.raises(LGFAError, match="beyond its storage"):
-        unpickle.read(file)
+        reader.read(file)
 
 
 def test_one_blob_cannot_be_loaded_again_and_again():
@@ -254,7 +254,7 @@ def test_one_blob_cannot_be_loaded_again_and_again():
     load = named("torch.storage", "_load_from_bytes") + b"\x94"
     raw = b"B" + struct.pack("<I", len(blob.getvalue())) + blob.getvalue() + b"\x94"
     again = b"h\x00h\x01\x85R"
-    once = unpickle.loads(opcodes(load, raw, b"0", again))
+    once = reader.loads(opcodes(load, raw, b"0", again))
     assert len(once) == 400_000
     refused(opcodes(load, raw, b"00(", again * 50, b"t"), "more bytes")
 
@@ -271,7 +271,7 @@ def test_shared_containers_stay_shared():
     level: list = []
     for _ in range(30):
         level = [level, level]
-    tree = unpickle.loads(pickle.dumps(level))
+    tree = reader.loads(pickle.dumps(level))
     assert tree[0] is tree[1]
 
 
@@ -280,12 +280,12 @@ def test_zip_bombs_and_broken_zips(tmp_path):
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data.pkl", b"\0" * 50_000_000)
     with pytest.raises(LGFAError, match="compressed"):
-        unpickle.read(file)
+        reader.read(file)
 
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("photo.png", b"x")
     with pytest.raises(LGFAError, match="zip archive"):
-        unpickle.read(file)
+        reader.read(file)
 
     torch.save({"w": torch.zeros(1000)}, file)
     data = file.read_bytes()
@@ -310,7 +310,7 @@ def test_every_flipped_bit_of_a_torch_file_is_noticed(tmp_path):
         damaged[start + 30 + names + extra + rng.randrange(size)] ^= 1 << rng.randrange(8)
         file.write_bytes(damaged)
         with pytest.raises(LGFAError, match="differs from its check sum"):
-            unpickle.read(file)
+            reader.read(file)
 
 
 def test_files_without_check_sums_are_read(tmp_path):
@@ -319,7 +319,7 @@ def test_files_without_check_sums_are_read(tmp_path):
         torch.save({"w": torch.ones(3)}, tmp_path / "x.pt")
     finally:
         torch.serialization.set_crc32_options(True)
-    assert torch.equal(unpickle.read(tmp_path / "x.pt")["w"], torch.ones(3))
+    assert torch.equal(reader.read(tmp_path / "x.pt")["w"], torch.ones(3))
 
 
 @pytest.mark.parametrize("legacy", [False, True])
@@ -330,7 +330,7 @@ def test_what_stands_before_or_behind_a_file_is_noticed(tmp_path, legacy):
     for changed in (data + b"\0", data + data, data + b"PK\x03\x04"):
         file.write_bytes(changed)
         with pytest.raises(LGFAError, match="after its end|before its beginning|truncated"):
-            unpickle.read(file)
+            reader.read(file)
 
 
 def test_a_storage_cannot_point_outside_its_archive(tmp_path):
@@ -342,7 +342,7 @@ def test_a_storage_cannot_point_outside_its_archive(tmp_path):
             if not entry.filename.endswith("data/0"):
                 target.writestr(entry.filename, source.read(entry))
     with pytest.raises(LGFAError, match="storage '0' is not there"):
-        unpickle.read(file)
+        reader.read(file)
 
 
 # ---- values
@@ -367,7 +367,7 @@ def example() -> dict:
 def test_torch_files_give_what_was_stored(tmp_path, protocol, new_layout):
     file, stored = tmp_path / "x.pt", example()
     torch.save(stored, file, pickle_protocol=protocol, _use_new_zipfile_serialization=new_layout)
-    tree = unpickle.read(file)
+    tree = reader.read(file)
     assert list(tree) == list(stored)
     for key in ("t", "p", "half", "none", "bool"):
         assert torch.equal(tree[key], stored[key].detach()) and tree[key].dtype == stored[key].dtype
@@ -385,7 +385,7 @@ def test_torch_files_give_what_was_stored(tmp_path, protocol, new_layout):
 def test_tensors_are_writable_and_share_what_they_shared(tmp_path):
     file, base = tmp_path / "x.pt", torch.arange(6.0)
     torch.save({"a": base, "b": base[2:4]}, file)
-    tree = unpickle.read(file)
+    tree = reader.read(file)
     tree["a"][2] = 9
     assert tree["b"].tolist() == [9, 3]
 
@@ -396,7 +396,7 @@ def test_torchscript_archives_are_trees_of_weights(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.jit.trace(network, torch.zeros(1, 2)).save(str(file))
-    weights = unpickle.weights(unpickle.read(file))
+    weights = reader.weights(reader.read(file))
     for name, tensor in network.state_dict().items():
         if name in weights or "num_batches" not in name:
             assert torch.equal(weights[name], tensor)
@@ -406,11 +406,11 @@ def test_nvidia_sample_is_read_exactly(shared, monkeypatch):
     monkeypatch.syspath_prepend(str(shared / "reference"))
     import recipe
     manifest = recipe.load_manifest(shared / "reference" / "ada_pkl_tiny.manifest.json")
-    tree = unpickle.read(shared / "reference" / "ada_pkl_tiny.pkl")
+    tree = reader.read(shared / "reference" / "ada_pkl_tiny.pkl")
     assert tree["G_ema"]["class_name"] == "Generator"
     for group in ("G", "D", "G_ema"):
         expected = recipe.build_state_dict(manifest, group=group)
-        weights = unpickle.weights(tree[group])
+        weights = reader.weights(tree[group])
         assert set(weights) == set(expected)
         assert all(torch.equal(torch.as_tensor(weights[k]), expected[k]) for k in expected)
 
@@ -421,7 +421,7 @@ def outcome(data: bytes, file: Path) -> str:
     """Reads damaged bytes: a tree or one sentence, never another exception."""
     file.write_bytes(data)
     try:
-        unpickle.read(file)
+        reader.read(file)
     except LGFAError as error:
         assert "\n" not in str(error)
         return "refused"
@@ -462,4 +462,4 @@ def test_other_files_are_named(tmp_path, data, words):
     file = tmp_path / "x.pt"
     file.write_bytes(data)
     with pytest.raises(LGFAError, match=words):
-        unpickle.read(file)
+        reader.read(file)

@@ -21,10 +21,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .. import formats, unpickle
+from .. import formats
 from ..domains import sample_latent
 from ..errors import LGFAError, reading
 from ..formats import npy, safetensors_io
+from ..formats.trees import check_file, is_own
+from ..formats.unpickle import reader
 from .styleclip_global import Directions, GlobalDirection, changed, split, styles, widths
 from .styleclip_global import Settings as EditSettings
 from .table import Parts, half
@@ -155,11 +157,11 @@ def direction(low: Tensor, high: Tensor) -> Tensor:
 def read(path: str | Path, parts: Parts) -> Directions:
     """Directions of our own .safetensors or of a public fs3.npy (with S_mean_std beside it, or
     deviations measured here); LGFAError for files of another generator."""
-    path = formats.core.check_file(path)
+    path = check_file(path)
     if path.suffix == ".npy":
         return _read_public(path, parts)
     tree = formats.read(path)
-    if not formats.core.is_own(tree) or tree["lgfa"]["kind"] != KIND:
+    if not is_own(tree) or tree["lgfa"]["kind"] != KIND:
         raise LGFAError(f"{path} holds no relevance of style channels: give directions.safetensors "
                         "or fs3.npy.")
     found = tree["state_dict"]
@@ -185,7 +187,7 @@ def _read_public(path: Path, parts: Parts) -> Directions:
 
 def _public_std(path: Path, parts: Parts) -> list[Tensor]:
     """Deviations of the convolutions' channels, those of ToRGB left out."""
-    tree = unpickle.read(path)
+    tree = reader.read(path)
     if parts.generator.config.architecture != "skip":
         raise LGFAError(f"{path} is of StyleGAN2's skip architecture, and this generator has the "
                         f"{parts.generator.config.architecture} architecture: measure its own.")

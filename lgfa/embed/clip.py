@@ -153,23 +153,6 @@ class CLIP(nn.Module):
         return next(self.model.visual.parameters()).dtype
 
 
-def from_open_clip(
-    name: str,                              # open_clip's model name: "RN50", "ViT-B-32", ..
-    pretrained: str | None = None,          # weight file, a tag ("openai"), or None = random
-    quick_gelu: bool | None = None,         # the weights' activation; None = by tag, file or name
-) -> CLIP:
-    """A CLIP by its open_clip name.
-
-    With None nothing is loaded. A path to a weight file (open_clip's safetensors or state dict,
-    OpenAI's archive) is read without running what it may hold. A tag is taken from open_clip's
-    cache and downloaded where it is not there yet: naming it is asking for it.
-    Raises LGFAError for a name, tag or file that does not fit.
-    """
-    from ..formats.clip import load_open_clip
-
-    return load_open_clip(name, pretrained, quick_gelu)
-
-
 # ---- building
 
 def check_towers(vision: Mapping[str, Any], text: Mapping[str, Any]) -> None:

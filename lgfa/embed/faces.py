@@ -20,7 +20,6 @@ from ..errors import LGFAError, reading
 from .align import FFHQ_POINTS, TOON_POINTS, Alignment, check_points, crop_matrix, cut
 
 ORDERS = ("left to right", "largest first")
-MODEL = "yunet"                             # its row in lgfa.models
 SIDES = (640, 1280)                         # longer side at which YuNet looks, one after the other
 LOOKS, CLOSE_UP = 2, (160, 1.3)             # closer looks at each face: pixels, FFHQ crops
 SCORE = 0.6                                 # of a face; YuNet's own examples take 0.6 to 0.9
@@ -165,28 +164,6 @@ def _is_numbers(value: Any) -> bool:
 def _stack(faces: Iterable[np.ndarray]) -> np.ndarray:
     faces = list(faces)
     return np.stack(faces) if faces else np.zeros((0, 5, 2))
-
-
-# ---------------------------------------------------------------- YuNet
-def find_model(folders: Iterable[str | Path] = ()) -> Path | None:
-    """YuNet's file in the folders, or where the command line downloads it; None = nowhere."""
-    from .. import models
-
-    file = models.known(MODEL).file
-    places = [*map(Path, folders), models.folder()]
-    for place in places:
-        if (place / file).is_file():
-            return place / file
-    others = [one for place in places if place.is_dir() for one in sorted(place.glob("*.onnx"))
-              if "yunet" in one.name.lower()]
-    return others[0] if others else None
-
-
-def fetch_model(folder: str | Path) -> Path:
-    """Downloads YuNet's 0.3 MB into the folder, by a pinned address and hash, and returns it."""
-    from .. import models
-
-    return models.download(MODEL, to=Path(folder))
 
 
 class YuNet:

@@ -2,7 +2,7 @@
 
 Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric" (2018).
 The package would fetch ImageNet weights by itself; here the trunk's weights come from our own
-safetensors (kind "perceptual"), or from torchvision's file on disk (formats/perceptual.py).
+safetensors (kind "perceptual"), or from torchvision's file (formats/layouts/torchvision.py).
 """
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .. import unpickle
 from ..config import PerceptualConfig
 from ..errors import LGFAError
+from ..formats.unpickle import reader
 from ..optional import package
 
 STEP = 16               # pixels: sides below this leave the deepest maps empty
@@ -83,7 +83,7 @@ def _build(config: PerceptualConfig) -> nn.Module:
                 layer.reset_parameters()
     if config.weighted and device.type != "meta":
         file = Path(lpips.__file__).parent / "weights" / "v0.1" / f"{config.net}.pth"
-        network.load_state_dict(unpickle.read(file), strict=False)
+        network.load_state_dict(reader.read(file), strict=False)
     if config.weighted:
         # The package holds its channel weights twice; a file must hold them once.
         layers = list(network.lins)

@@ -10,11 +10,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .. import build, formats
+from .. import formats
 from ..baselines.table import BASELINES, Parts
 from ..errors import LGFAError
 from ..expressions import straight
 from ..files import remove_leftovers
+from ..formats import names
 from ..hashes import file_hash, network_hash, text_hash
 from ..method import Method, Recurrent
 from ..toon.variants import VARIANTS, train_variant
@@ -134,7 +135,7 @@ class Workshop:
         method = self._recurrent(motion)
         return Subject(name, Straight(method) if name == STRAIGHT else method,
                        network_hash(motion),
-                       _minutes(build.resolve(self.parts.domain, "motion")))
+                       _minutes(names.resolve(self.parts.domain, "motion")))
 
     def _units(self, name: str, texts: Sequence[str]) -> list[str]:
         if _is_bundled(name):

@@ -18,8 +18,8 @@ import torch
 from ..config import MocoganConfig
 from ..errors import LGFAError
 from . import npy
-from .core import Format
-from .names import bare, is_tensor, shape_of
+from .recognition import Format
+from .tables import bare, is_tensor, shape_of
 
 AXES, DEVIATIONS = "pca_comp.npy", "pca_stdev.npy"
 PCA = "lgfa_pca"                        # where `with_axes` puts an Axes, which no file can hold

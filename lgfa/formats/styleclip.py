@@ -17,9 +17,10 @@ import torch
 
 from ..config import MapperConfig
 from ..errors import LGFAError
-from . import rosinality
-from .core import Format, is_own
-from .names import bare, below, count_of, options, shape_of, shown, side_of
+from .layouts import rosinality
+from .recognition import Format
+from .tables import bare, below, count_of, options, shape_of, shown, side_of
+from .trees import is_own
 
 PARTS = {"course_mapping": "coarse", "medium_mapping": "medium", "fine_mapping": "fine",
          "mapping": "all"}              # theirs -> ours

@@ -10,8 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from .. import checkpoints, resume, unpickle
+from .. import checkpoints, resume
 from ..errors import LGFAError, reading
+from ..formats.unpickle import reader
 
 
 def fit(
@@ -89,7 +90,7 @@ def _take_up(
     is changed, unless it is this training's."""
     try:
         with reading(path):
-            state = unpickle.read(path)
+            state = reader.read(path)
             step, spent = int(state["step"]), float(state["seconds"])
             resume.check_tensors(state["network"], network.state_dict(), "network")
             resume.check_tensors(state["average"], average, "average")

@@ -10,13 +10,14 @@ import torch
 import torch.nn.functional as F
 from tiny import LAYERS, W_DIM, tiny_generator
 
-from lgfa import build, checkpoints, formats
+from lgfa import checkpoints, formats
 from lgfa.animate import Animator
 from lgfa.baselines import critics, mocogan_hd, mocogan_training
 from lgfa.baselines.mocogan_hd import Mocogan, MotionGenerator
 from lgfa.baselines.table import BASELINES, Parts
 from lgfa.config import GeneratorConfig, MocoganConfig, check_fits
 from lgfa.errors import LGFAError
+from lgfa.formats import kinds
 from lgfa.frames.stylegan2 import Generator
 from lgfa.nn.covariance import principal_axes
 from lgfa.toon import sample, videos
@@ -300,7 +301,7 @@ def public(folder, rows: int = W_DIM, prefix: str = "") -> MotionGenerator:
 def test_public_checkpoint_loads(tmp_path, prefix):
     ours = public(tmp_path, prefix=prefix)
     loaded = formats.load(tmp_path / "modelR_epoch_9.pth", "mocogan")
-    assert loaded.config == MocoganConfig(W_DIM, 7, 4) and build.kind_of(loaded) == "mocogan"
+    assert loaded.config == MocoganConfig(W_DIM, 7, 4) and kinds.kind_of(loaded) == "mocogan"
     assert all(torch.equal(v, loaded.state_dict()[k]) for k, v in ours.state_dict().items())
     formats.save(tmp_path / "m.safetensors", loaded)
     again = formats.load(tmp_path / "m.safetensors")

@@ -12,6 +12,7 @@ from lgfa.baselines.styleclip_mapper import LatentMapper, Mapped, file_name
 from lgfa.baselines.table import Parts, baseline
 from lgfa.config import MapperConfig
 from lgfa.errors import LGFAError
+from lgfa.formats.layouts import rosinality
 from tests.tiny import LAYERS, W_DIM, tiny_generator
 
 
@@ -99,7 +100,7 @@ def test_norms_differ():
 
 def test_a_file_may_bring_its_generator_and_a_namespace(tmp_path):
     generator = tiny_generator(64)
-    names = formats.rosinality.rosinality_names(generator.config)
+    names = rosinality.rosinality_names(generator.config)
     ours = generator.state_dict()
     tree = public(tiny_mapper(layers=10))
     tree["state_dict"] |= {f"decoder.{theirs}": ours[name] for theirs, name in names.items()}

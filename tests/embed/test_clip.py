@@ -11,9 +11,10 @@ import torch
 
 from lgfa import formats
 from lgfa.config import ClipConfig
-from lgfa.embed.clip import CLIP, fill_template, from_open_clip
+from lgfa.embed.clip import CLIP, fill_template
 from lgfa.errors import LGFAError
-from lgfa.formats.clip import load_clip
+from lgfa.formats.loading import load_clip
+from lgfa.formats.open_clip import from_open_clip
 from lgfa.nn.modules import freeze
 
 TEXTS = ["The person is smiling", "The person is angry"]
@@ -276,7 +277,8 @@ def test_impossible_settings_are_one_sentence() -> None:
 
 
 def test_open_clip_is_imported_late() -> None:
-    code = "import sys, lgfa.embed.clip, lgfa.formats.clip; assert 'open_clip' not in sys.modules"
+    code = ("import sys, lgfa.embed.clip, lgfa.formats.open_clip; "
+            "assert 'open_clip' not in sys.modules")
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -14,7 +14,8 @@ from lgfa.config import EncoderConfig, IdentityConfig
 from lgfa.embed.e4e import Encoder
 from lgfa.embed.identity import Identity
 from lgfa.errors import LGFAError
-from lgfa.formats import core, encoder
+from lgfa.formats import build, recognition
+from lgfa.formats.layouts import e4e as e4e_layout
 
 TOLERANCE = 2e-4            # max |difference| over the rms of the stored array
 
@@ -77,7 +78,7 @@ def test_identity_parity(arcface: Case, tmp_path) -> None:
 
 @torch.no_grad()
 def test_e4e_codes_parity(e4e: Case) -> None:
-    network = core.from_tree(e4e.tree, core.recognise(e4e.tree, "encoder")).eval()
+    network = build.from_tree(e4e.tree, recognition.recognise(e4e.tree, "encoder")).eval()
     assert network.config == EncoderConfig(num_layers=18, resolution=1024)
     codes = network.codes(e4e.input("x"))
     e4e.check("codes_no_avg", codes)
@@ -87,7 +88,7 @@ def test_e4e_codes_parity(e4e: Case) -> None:
 @torch.no_grad()
 def test_e4e_decoder_parity(e4e: Case) -> None:
     """The 1024 px image of the decoder for the stored codes."""
-    network = core.from_tree(e4e.tree, core.recognise(e4e.tree, "generator")).eval()
+    network = build.from_tree(e4e.tree, recognition.recognise(e4e.tree, "generator")).eval()
     images = [network.synthesis(w[None], noise="const").numpy()
               for w in torch.from_numpy(e4e.gold["codes"])]
     for name, value in e4e.recipe.pack_image(np.concatenate(images)).items():
@@ -103,14 +104,14 @@ def small_e4e() -> dict:
         shapes = {k: v.shape for k, v in Encoder(config).state_dict().items()}
     block = torch.zeros(15_000_000)
     state = {f"encoder.{old}": block[:shapes[new].numel()].view(shapes[new])
-             for old, new in encoder.encoder_table(config).items()}
+             for old, new in e4e_layout.encoder_table(config).items()}
     return {"state_dict": state, "latent_avg": torch.ones(4, 512),
             "opts": {"encoder_type": "Encoder4Editing", "start_from_latent_avg": True,
                      "device": "cuda:0"}}
 
 
 def test_layers_and_resolution_follow_from_the_heads() -> None:
-    config, weights = encoder.convert_e4e(small_e4e())
+    config, weights = e4e_layout.convert_e4e(small_e4e())
     assert (config.num_layers, config.resolution) == (4, 8)
     assert weights["latent_avg"].shape == (4, 512)
 
@@ -118,14 +119,14 @@ def test_layers_and_resolution_follow_from_the_heads() -> None:
 @pytest.mark.parametrize("shape", [(512,), (1, 4, 512), (4, 512)])
 def test_forms_of_the_average_latent(shape: tuple[int, ...]) -> None:
     tree = small_e4e() | {"latent_avg": torch.full(shape, 2.0)}
-    assert torch.equal(encoder.convert_e4e(tree)[1]["latent_avg"], torch.full((4, 512), 2.0))
+    assert torch.equal(e4e_layout.convert_e4e(tree)[1]["latent_avg"], torch.full((4, 512), 2.0))
 
 
 def test_options_as_a_namespace_and_without_average() -> None:
     tree = small_e4e()
     tree["opts"] = argparse.Namespace(start_from_latent_avg=False)
     del tree["latent_avg"]
-    config, weights = encoder.convert_e4e(tree)
+    config, weights = e4e_layout.convert_e4e(tree)
     assert not config.start_from_latent_avg and not weights["latent_avg"].any()
 
 
@@ -133,7 +134,7 @@ def test_missing_counters_are_filled() -> None:
     tree = small_e4e()
     tree["state_dict"] = {k: v for k, v in tree["state_dict"].items()
                           if not k.endswith("num_batches_tracked")}
-    config, weights = encoder.convert_e4e(tree)
+    config, weights = e4e_layout.convert_e4e(tree)
     with torch.device("meta"):
         wanted = Encoder(config).state_dict()
     assert set(weights) == set(wanted)
@@ -143,23 +144,23 @@ def test_damaged_files_are_refused() -> None:
     tree = small_e4e()
     del tree["state_dict"]["encoder.body.7.res_layer.1.weight"]
     with pytest.raises(LGFAError, match=r"lacks body\.7\.res_layer\.1\.weight"):
-        encoder.convert_e4e(tree)
+        e4e_layout.convert_e4e(tree)
     tree = small_e4e()
     tree["state_dict"]["encoder.styles.2.extra"] = torch.zeros(3)
     with pytest.raises(LGFAError, match=r"left over: .*styles\.2\.extra"):
-        core.from_tree(tree, core.recognise(tree, "encoder"))
+        build.from_tree(tree, recognition.recognise(tree, "encoder"))
     tree = small_e4e()
     tree["state_dict"]["encoder.latlayer1.bias"] = torch.zeros(3)
     with pytest.raises(LGFAError, match=r"unequal: lateral_middle\.bias \[3\] for \[512\]"):
-        core.from_tree(tree, core.recognise(tree, "encoder"))
+        build.from_tree(tree, recognition.recognise(tree, "encoder"))
     tree = small_e4e()
     tree["opts"]["encoder_type"] = "GradualStyleEncoder"
     with pytest.raises(LGFAError, match="GradualStyleEncoder"):
-        encoder.convert_e4e(tree)
+        e4e_layout.convert_e4e(tree)
     tree = small_e4e()
     tree["latent_avg"] = None
     with pytest.raises(LGFAError, match="latent_avg"):
-        encoder.convert_e4e(tree)
+        e4e_layout.convert_e4e(tree)
 
 
 # ---- small variants

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from lgfa import examples, models
+from lgfa import examples
 from lgfa.embed import align, faces
 from lgfa.errors import LGFAError
+from lgfa.formats import download, public
 from lgfa.toon import scene
 
-YUNET = Path(__file__).resolve().parents[3] / "shared" / "faces" / models.known("yunet").file
+YUNET = Path(__file__).resolve().parents[3] / "shared" / "faces" / public.known("yunet").file
 POINTS = np.array([[203.0, 104], [248, 104], [224, 128], [204, 143], [243, 144]])  # the astronaut
 
 
@@ -145,27 +146,27 @@ def test_what_was_typed_wins():
 # ---------------------------------------------------------------- YuNet
 def test_the_model_is_found_in_folders(tmp_path, monkeypatch):
     monkeypatch.setenv("LGFA_HOME", str(tmp_path / "cache"))
-    assert faces.find_model([tmp_path]) is None
+    assert public.find_yunet([tmp_path]) is None
     other = tmp_path / "face_detection_yunet_2023mar.onnx"
     other.write_bytes(b"x")
-    assert faces.find_model([tmp_path / "none", tmp_path]) == other
-    own = tmp_path / models.known("yunet").file
+    assert public.find_yunet([tmp_path / "none", tmp_path]) == other
+    own = tmp_path / public.known("yunet").file
     own.write_bytes(b"x")
-    assert faces.find_model([tmp_path]) == own
+    assert public.find_yunet([tmp_path]) == own
 
 
 def test_the_download_is_verified_and_lies_where_asked(tmp_path, monkeypatch):
     data = YUNET.read_bytes() if YUNET.is_file() else None
     if data is None:
         pytest.skip("the test data with YuNet's model are not beside the project")
-    assert hashlib.sha256(data).hexdigest() == models.known("yunet").sha256
-    monkeypatch.setattr(models, "_fetch", lambda model, part, progress: part.write_bytes(data))
-    path = faces.fetch_model(tmp_path / "lgfa")
-    assert path == tmp_path / "lgfa" / models.known("yunet").file and path.read_bytes() == data
-    monkeypatch.setattr(models, "_fetch",
+    assert hashlib.sha256(data).hexdigest() == public.known("yunet").sha256
+    monkeypatch.setattr(download, "_fetch", lambda model, part, progress: part.write_bytes(data))
+    path = download.fetch_yunet(tmp_path / "lgfa")
+    assert path == tmp_path / "lgfa" / public.known("yunet").file and path.read_bytes() == data
+    monkeypatch.setattr(download, "_fetch",
                         lambda model, part, progress: part.write_bytes(data[:-1] + b"!"))
     with pytest.raises(LGFAError, match="SHA-256"):
-        faces.fetch_model(tmp_path / "elsewhere")
+        download.fetch_yunet(tmp_path / "elsewhere")
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,13 @@ from safetensors.torch import save_file
 
 from lgfa import formats
 from lgfa.config import ClipConfig
-from lgfa.embed.clip import CLIP, from_open_clip
+from lgfa.embed.clip import CLIP
 from lgfa.errors import LGFAError
-from lgfa.formats import clip as clip_format
-from lgfa.formats import core, hf_clip
-from lgfa.formats.clip import load_clip
+from lgfa.formats import build, loading, recognition
+from lgfa.formats.layouts import hf_clip
+from lgfa.formats.layouts import openai_clip as clip_format
+from lgfa.formats.loading import load_clip
+from lgfa.formats.open_clip import from_open_clip
 
 TEXTS = ["The person is smiling", "a"]
 EMBED = 40
@@ -146,8 +148,8 @@ def test_architecture_without_a_description(tmp_path) -> None:
         {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 2,
          "mlp_ratio": 160.5 / 64},
         options={"quick_gelu": False})
-    core.save(tmp_path / "own.safetensors", clip)
-    again = core.load(tmp_path / "own.safetensors", "clip")
+    loading.save(tmp_path / "own.safetensors", clip)
+    again = loading.load(tmp_path / "own.safetensors", "clip")
     assert again.config == clip.config
     assert torch.equal(again.encode_text(TEXTS), clip.encode_text(TEXTS))
 
@@ -331,7 +333,7 @@ def test_damage_is_named(change: dict, match: str) -> None:
     weights = {k: v for k, v in weights.items() if v is not None}
     with warnings.catch_warnings(), pytest.raises(LGFAError, match=match):
         warnings.simplefilter("ignore")
-        core.from_tree(weights, core.recognise(weights, "clip"))
+        build.from_tree(weights, recognition.recognise(weights, "clip"))
 
 
 def test_many_layers_are_refused_before_anything_is_built() -> None:
@@ -340,7 +342,7 @@ def test_many_layers_are_refused_before_anything_is_built() -> None:
         for key in [k for k in weights if k.startswith("text_model.encoder.layers.1.")]:
             weights[key.replace(".1.", f".{i}.")] = weights[key]
     with pytest.raises(LGFAError, match="400 parts .* no network known here has more than 100"):
-        core.from_tree(weights, core.recognise(weights, "clip"))
+        build.from_tree(weights, recognition.recognise(weights, "clip"))
 
 
 def test_one_block_of_numbers_for_all_is_refused() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lgfa import build, formats
+from lgfa import formats
 from lgfa.config import InceptionResNetConfig
 from lgfa.errors import LGFAError
-from lgfa.formats import core, inception_resnet
+from lgfa.formats import build
+from lgfa.formats.layouts import facenet
 
 # facts of 20180402-114759-vggface2.pt, for one layer of each sort
 SHAPES = {
@@ -30,14 +31,14 @@ SHAPES = {
 @pytest.fixture(scope="module")
 def network() -> torch.nn.Module:
     torch.manual_seed(0)
-    return build.network("inception_resnet", InceptionResNetConfig()).eval()
+    return build.new_network("inception_resnet", InceptionResNetConfig()).eval()
 
 
 @pytest.fixture(scope="module")
 def original(network) -> dict[str, torch.Tensor]:
     """The network's weights under their original names, with the classifier of such files."""
     own = network.state_dict()
-    state = {old: own[new] for old, new in inception_resnet.table().items()}
+    state = {old: own[new] for old, new in facenet.table().items()}
     return state | {"logits.weight": torch.zeros(8631, 512), "logits.bias": torch.zeros(8631)}
 
 
@@ -69,7 +70,7 @@ def test_our_file_round_trips(network, tmp_path):
 
 def test_refusals(original, tmp_path):
     with pytest.raises(LGFAError, match="lacks block8.conv2d.weight: it is not whole"):
-        inception_resnet.convert({k: v for k, v in original.items()
+        facenet.convert({k: v for k, v in original.items()
                                   if k != "block8.conv2d.weight"})
     torch.save(original, tmp_path / "x.pt")
     with pytest.raises(LGFAError, match="facenet-pytorch checkpoint with an InceptionResNet, "
@@ -77,7 +78,7 @@ def test_refusals(original, tmp_path):
         formats.load(tmp_path / "x.pt", "identity")
     with pytest.raises(LGFAError, match="left over: .original. extra"):
         form = formats.recognise(original, "inception_resnet")
-        core.from_tree({**original, "extra": torch.zeros(1)}, form)
+        build.from_tree({**original, "extra": torch.zeros(1)}, form)
     with pytest.raises(LGFAError, match="at least 75 px"):
         InceptionResNetConfig(input_size=60)
 

@@ -11,7 +11,7 @@ import torch
 from lgfa.config import PerceptualConfig
 from lgfa.embed.perceptual import Perceptual
 from lgfa.errors import LGFAError
-from lgfa.formats import core
+from lgfa.formats import build, loading, recognition
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +62,8 @@ def test_file_and_back(tmp_path, images, weighted):
     metric = Perceptual(PerceptualConfig("squeeze", weighted, 48))
     for parameter in metric.parameters():
         parameter.mul_(0.9)
-    core.save(tmp_path / "p.safetensors", metric)
-    again = core.load(tmp_path / "p.safetensors", "perceptual")
+    loading.save(tmp_path / "p.safetensors", metric)
+    again = loading.load(tmp_path / "p.safetensors", "perceptual")
     assert again.config == metric.config
     assert torch.equal(again(*images), metric(*images))
 
@@ -76,7 +76,7 @@ def test_torchvision_trunk(tmp_path, images, net, name):
     torch.manual_seed(0)
     trunk = getattr(torchvision.models, name)(weights=None)
     torch.save(trunk.state_dict(), tmp_path / "trunk.pth")
-    metric = core.load(tmp_path / "trunk.pth", "perceptual")
+    metric = loading.load(tmp_path / "trunk.pth", "perceptual")
     assert metric.config == PerceptualConfig(net, weighted=True, input_size=224)
     x = images[0]
     features = metric.lpips.net(x)
@@ -134,7 +134,7 @@ def features(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 @torch.no_grad()
 def test_wrappings_of_a_trunk(trunk, wrap):
     tree = wrap(trunk)
-    metric = core.from_tree(tree, core.recognise(tree, "perceptual"))
+    metric = build.from_tree(tree, recognition.recognise(tree, "perceptual"))
     assert metric.config == PerceptualConfig("squeeze", weighted=True, input_size=224)
     found = metric.lpips.net.state_dict()
     assert torch.equal(found["slice2.3.squeeze.weight"], trunk["features.3.squeeze.weight"])
@@ -153,7 +153,7 @@ def test_whole_models_of_the_package(tmp_path, images, weighted, prefix):
     if weighted:
         theirs.lin1.model[1].weight.mul_(3)         # weights of a training of one's own
     torch.save({prefix + k: v for k, v in theirs.state_dict().items()}, tmp_path / "lpips.pth")
-    metric = core.load(tmp_path / "lpips.pth", "perceptual")
+    metric = loading.load(tmp_path / "lpips.pth", "perceptual")
     assert metric.config == PerceptualConfig("squeeze", weighted, 224)
     big = [torch.nn.functional.interpolate(x, (224, 224)) for x in images]
     torch.testing.assert_close(metric(*big), theirs(*big).flatten())
@@ -169,7 +169,7 @@ def test_the_linear_part_names_its_trunk(net, name):
     file = Path(lpips.__file__).parent / "weights" / "v0.1" / f"{net}.pth"
     with pytest.raises(LGFAError, match=rf"linear part of LPIPS for {name}: .*weights of {name} "
                                         r"\([\w-]+.pth\)") as caught:
-        core.load(file, "perceptual")
+        loading.load(file, "perceptual")
     assert str(file) in str(caught.value)
 
 
@@ -179,10 +179,10 @@ def test_other_classifiers_and_linear_parts_are_refused_by_name():
     with torch.device("meta"):
         other = torchvision.models.vgg11(weights=None).state_dict()
     with pytest.raises(LGFAError, match="classifier of torchvision .* give one of its trunks"):
-        core.from_tree(other, core.recognise(other, "perceptual"))
+        build.from_tree(other, recognition.recognise(other, "perceptual"))
     tree = {f"lin{i}.model.1.weight": torch.zeros(1, 8, 1, 1) for i in range(3)}
     with pytest.raises(LGFAError, match="linear part of LPIPS for a trunk that is not known"):
-        core.from_tree(tree, core.recognise(tree, "perceptual"))
+        build.from_tree(tree, recognition.recognise(tree, "perceptual"))
     with pytest.raises(LGFAError, match="none of the known formats"):
-        core.recognise({"0.weight": torch.zeros(64, 3, 5, 5), "3.weight": torch.zeros(3)},
+        recognition.recognise({"0.weight": torch.zeros(64, 3, 5, 5), "3.weight": torch.zeros(3)},
                        "perceptual")

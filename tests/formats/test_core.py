@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import json
 import os
 import pickle
@@ -12,10 +13,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lgfa import build, cli, cli_files, formats
+from lgfa import cli, cli_files, formats
 from lgfa.config import EncoderConfig, GeneratorConfig
 from lgfa.errors import LGFAError
-from lgfa.formats import core, foreign
+from lgfa.formats import build, kinds
+from lgfa.formats.layouts import refused
 
 SMALL = GeneratorConfig(16, (8, 8, 8), z_dim=6, w_dim=8, mapping_layers=2)
 
@@ -23,7 +25,7 @@ SMALL = GeneratorConfig(16, (8, 8, 8), z_dim=6, w_dim=8, mapping_layers=2)
 @pytest.fixture(scope="module")
 def generator() -> torch.nn.Module:
     torch.manual_seed(0)
-    return build.network("generator", SMALL).eval()
+    return build.new_network("generator", SMALL).eval()
 
 
 def command(*argv: str) -> int:
@@ -89,7 +91,7 @@ def test_nan_and_inf_are_refused(tmp_path, generator, value):
     with pytest.raises(LGFAError, match="NaN or infinite weights .synthesis.const."):
         formats.load(file)
     assert command("inspect", str(file)) == 2
-    twin = build.network("generator", SMALL)
+    twin = build.new_network("generator", SMALL)
     with torch.no_grad():
         twin.synthesis.const[0, 0, 0] = value
     with pytest.raises(LGFAError, match="NaN"):
@@ -123,7 +125,7 @@ def test_numbers_are_looked_at_in_the_networks_own_precision(tmp_path, generator
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
 def test_other_precisions_are_read(tmp_path, generator, dtype):
     state = {k: v.to(dtype) for k, v in generator.state_dict().items()}
-    twin = formats.copy_strict(build.network("generator", SMALL), state, "generator")
+    twin = formats.copy_strict(build.new_network("generator", SMALL), state, "generator")
     assert torch.equal(twin.synthesis.const, state["synthesis.const"].float())
 
 
@@ -133,11 +135,11 @@ def test_weights_that_share_their_numbers_too_often_are_refused():
     form = formats.Format("copies", "generator", lambda tree: True,
                           lambda tree: (SMALL, dict(tree)))
     with pytest.raises(LGFAError, match="the same numbers for so many weights"):
-        core.examine(tree, form)
+        build.examine(tree, form)
 
 
 def test_float16_overflow_is_refused(tmp_path):
-    twin = build.network("generator", SMALL)
+    twin = build.new_network("generator", SMALL)
     with torch.no_grad():
         twin.synthesis.const[0, 0, 0] = 1e6
     with pytest.raises(LGFAError, match="float16"):
@@ -279,10 +281,10 @@ def test_foreign_files_are_refused_by_name():
         found = formats.recognise(tree)
         assert found.refuse is not None and words in found.refuse, words
         with pytest.raises(LGFAError, match=words):
-            core.convert(tree, found)
+            build.convert(tree, found)
         with pytest.raises(LGFAError, match=words):
-            core.from_tree(tree, formats.recognise(tree, "generator"))
-    assert len(foreign.FORMATS) == 6
+            build.from_tree(tree, formats.recognise(tree, "generator"))
+    assert len(refused.FORMATS) == 9
 
 
 def test_tensorflow_pickles_are_refused_by_name(tmp_path):
@@ -377,5 +379,5 @@ def test_no_code_of_ours_unpickles(repo):
 
 def test_encoder_settings_round_trip():
     config = EncoderConfig(num_layers=6, resolution=16)
-    plain = json.loads(json.dumps({"config": build.dataclasses.asdict(config)}))
-    assert build.configs("encoder", plain) == (config,)
+    plain = json.loads(json.dumps({"config": dataclasses.asdict(config)}))
+    assert kinds.configs("encoder", plain) == (config,)

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from lgfa import unpickle
 from lgfa.config import GeneratorConfig
 from lgfa.errors import LGFAError
-from lgfa.formats import core
-from lgfa.formats.nvidia import nvidia_names
-from lgfa.formats.rosinality import convert_rosinality, is_rosinality, rosinality_names
+from lgfa.formats import build, loading, recognition
+from lgfa.formats.layouts.nvidia import nvidia_names
+from lgfa.formats.layouts.rosinality import convert_rosinality, is_rosinality, rosinality_names
+from lgfa.formats.unpickle import reader
 from lgfa.frames.stylegan2 import Generator
 from lgfa.hashes import network_hash
 
@@ -64,7 +64,7 @@ class Case:
 def test_rosinality_gives_the_original_numbers(shared, recipe, name):
     case = Case(shared, recipe, name)
     tree = recipe.build_checkpoint(case.manifest)
-    network = core.from_tree(tree, core.recognise(tree, "generator")).eval()
+    network = build.from_tree(tree, recognition.recognise(tree, "generator")).eval()
     assert network.config == GeneratorConfig.rosinality(case.manifest["network"]["size"])
     del tree
     w, near = network.mapping(case["z"]), network.mapping(case["z"], truncation=0.7)
@@ -77,7 +77,7 @@ def test_rosinality_gives_the_original_numbers(shared, recipe, name):
 @torch.no_grad()
 def test_nvidia_gives_the_original_numbers(shared, recipe):
     case = Case(shared, recipe, "ada_pkl_tiny")
-    network = core.load(case.folder / "ada_pkl_tiny.pkl", "generator")
+    network = loading.load(case.folder / "ada_pkl_tiny.pkl", "generator")
     assert network.config == GeneratorConfig.nvidia(64, 1024, 48, z_dim=32, w_dim=48)
     near = network.mapping(case["z"], truncation=0.7)
     case.check("w", network.mapping(case["z"])[:, 0])
@@ -90,7 +90,7 @@ def test_nvidia_gives_the_original_numbers(shared, recipe):
 
 @pytest.fixture(scope="module")
 def pickled(shared):
-    return core.read(shared / "reference" / "ada_pkl_tiny.pkl")
+    return recognition.read(shared / "reference" / "ada_pkl_tiny.pkl")
 
 
 def part(tree, *path):
@@ -106,7 +106,7 @@ def test_nvidia_averaged_generator_is_chosen_and_others_are_refused(pickled):
         tree = copy.deepcopy(pickled)
         change(tree)
         with pytest.raises(LGFAError) as error:
-            core.from_tree(tree, core.recognise(tree, "generator"))
+            build.from_tree(tree, recognition.recognise(tree, "generator"))
         return str(error.value)
 
     def change(key, value, *path):
@@ -153,13 +153,13 @@ def test_nvidia_settings_of_every_layer_are_looked_at(pickled, path, name, value
     tree = copy.deepcopy(pickled)
     part(tree, *filter(None, path.split(".")))[name] = value
     with pytest.raises(LGFAError) as error:
-        core.from_tree(tree, core.recognise(tree, "generator"))
+        build.from_tree(tree, recognition.recognise(tree, "generator"))
     assert f"{path}.{name}".strip(".") in str(error.value) and len(str(error.value)) < 300
 
 
 def test_nvidia_settings_that_are_absent_have_their_usual_values(pickled):
     tree = copy.deepcopy(pickled)
-    wanted = core.from_tree(tree, core.recognise(tree, "generator"))
+    wanted = build.from_tree(tree, recognition.recognise(tree, "generator"))
 
     def strip(node):
         for name in [name for name in node["state"] if not name.startswith("_")]:
@@ -168,7 +168,7 @@ def test_nvidia_settings_that_are_absent_have_their_usual_values(pickled):
             strip(child)
 
     strip(tree["G_ema"])
-    found = core.from_tree(tree, core.recognise(tree, "generator"))
+    found = build.from_tree(tree, recognition.recognise(tree, "generator"))
     assert found.config == wanted.config and network_hash(found) == network_hash(wanted)
 
 
@@ -183,13 +183,13 @@ def test_broken_averaged_generator_is_never_replaced(pickled, broken):
     else:
         tree["G_ema"] = broken
     with pytest.raises(LGFAError, match="G_ema, is broken"):
-        core.from_tree(tree, core.recognise(tree, "generator"))
+        build.from_tree(tree, recognition.recognise(tree, "generator"))
 
 
 def test_generator_without_average_is_taken_with_a_warning(pickled):
     tree = {key: value for key, value in pickled.items() if key != "G_ema"}
     with pytest.warns(UserWarning, match="no averaged generator"):
-        network = core.from_tree(tree, core.recognise(tree, "generator"))
+        network = build.from_tree(tree, recognition.recognise(tree, "generator"))
     assert network.resolution == 64
 
 
@@ -198,7 +198,7 @@ def test_nvidia_clamp_is_kept(pickled):
     for block in part(tree, "synthesis")["_modules"].values():
         for layer in block["state"]["_modules"].values():
             layer["state"]["conv_clamp"] = 256
-    assert core.from_tree(tree, core.recognise(tree, "generator")).config.conv_clamp == 256
+    assert build.from_tree(tree, recognition.recognise(tree, "generator")).config.conv_clamp == 256
 
 
 @pytest.mark.parametrize("outer", [
@@ -207,17 +207,17 @@ def test_nvidia_clamp_is_kept(pickled):
     lambda w: {k: v for k, v in w.items() if "resample_filter" not in k},
 ], ids=["bare", "G_ema", "state_dict", "flat", "no filters"])
 def test_nvidia_state_dict_gives_the_pickles_network(pickled, outer):
-    wanted = core.from_tree(pickled, core.recognise(pickled, "generator"))
-    tree = outer(unpickle.weights(pickled["G_ema"]))
-    assert network_hash(core.from_tree(tree, core.recognise(tree))) == network_hash(wanted)
+    wanted = build.from_tree(pickled, recognition.recognise(pickled, "generator"))
+    tree = outer(reader.weights(pickled["G_ema"]))
+    assert network_hash(build.from_tree(tree, recognition.recognise(tree))) == network_hash(wanted)
 
 
 def test_other_nvidia_state_dicts_are_refused_by_name(pickled):
-    weights = unpickle.weights(pickled["G_ema"])
+    weights = reader.weights(pickled["G_ema"])
 
     def refusal(tree):
         with pytest.raises(LGFAError) as error:
-            core.from_tree(tree, core.recognise(tree))
+            build.from_tree(tree, recognition.recognise(tree))
         return str(error.value)
 
     assert "class-conditional" in refusal(weights | {"mapping.embed.weight": torch.zeros(48, 9)})
@@ -235,7 +235,7 @@ def test_other_nvidia_state_dicts_are_refused_by_name(pickled):
 
 @pytest.mark.parametrize(("count", "words"), [(1, "one colour"), (4, "four colour")])
 def test_other_colours_are_named(pickled, small, count, words):
-    nvidia = unpickle.weights(pickled["G_ema"])
+    nvidia = reader.weights(pickled["G_ema"])
     theirs = dict(small[1])
     for tree, mark in ((nvidia, "torgb."), (theirs, "to_rgb")):
         for name, value in tree.items():
@@ -244,7 +244,7 @@ def test_other_colours_are_named(pickled, small, count, words):
                 axis = 0 if mark == "torgb." else 1
                 tree[name] = value.narrow(axis, 0, 1).repeat_interleave(count, axis)
         with pytest.raises(LGFAError, match=f"{words} channel"):
-            core.from_tree(tree, core.recognise(tree))
+            build.from_tree(tree, recognition.recognise(tree))
 
 
 @pytest.fixture
@@ -279,8 +279,8 @@ def test_name_tables_cover_every_weight(small):
 def test_rosinality_variants(small, outer):
     network, theirs = small
     tree = outer(theirs)
-    assert core.recognise(tree).name == "rosinality .pt"
-    other = core.from_tree(tree, core.recognise(tree))
+    assert recognition.recognise(tree).name == "rosinality .pt"
+    other = build.from_tree(tree, recognition.recognise(tree))
     assert torch.equal(other.latent_avg, torch.ones(7))
     w = torch.randn(1, 6, 7)
     assert torch.equal(other.synthesis(w), network.synthesis(w))
@@ -296,8 +296,8 @@ def test_rosinality_variants(small, outer):
 def test_rosinality_wrappings(small, outer):
     network, theirs = small
     tree = outer(theirs)
-    assert core.recognise(tree).name == "rosinality .pt"
-    found = core.from_tree(tree, core.recognise(tree)).synthesis.state_dict()
+    assert recognition.recognise(tree).name == "rosinality .pt"
+    found = build.from_tree(tree, recognition.recognise(tree)).synthesis.state_dict()
     assert all(torch.equal(v, found[k]) for k, v in network.synthesis.state_dict().items())
 
 
@@ -312,7 +312,7 @@ def test_rosinality_wrappings(small, outer):
 def test_stored_averages_are_found(small, store):
     mean = torch.arange(7.0)
     tree = store({"g_ema": small[1]}, mean)
-    assert torch.equal(core.from_tree(tree, core.recognise(tree)).latent_avg, mean)
+    assert torch.equal(build.from_tree(tree, recognition.recognise(tree)).latent_avg, mean)
 
 
 @pytest.mark.parametrize(("mean", "words"), [
@@ -326,7 +326,7 @@ def test_stored_averages_are_found(small, store):
 def test_odd_averages_are_refused(small, mean, words):
     tree = {"g_ema": small[1], "latent_avg": mean}
     with pytest.raises(LGFAError, match=words):
-        core.from_tree(tree, core.recognise(tree))
+        build.from_tree(tree, recognition.recognise(tree))
 
 
 @pytest.mark.parametrize("lost", [range(5), (1, 3)], ids=["all", "some"])
@@ -336,9 +336,9 @@ def test_missing_noise_maps_are_drawn_alike(small, lost, averaged):
     kept = {k: v for k, v in theirs.items() if k not in {f"noises.noise_{i}" for i in lost}}
     tree = {"g_ema": kept, "g": theirs} | ({"latent_avg": torch.ones(7)} if averaged else {})
     with pytest.warns(UserWarning, match="no noise maps|3 of 5 noise maps"):
-        first = core.from_tree(tree, core.recognise(tree))
+        first = build.from_tree(tree, recognition.recognise(tree))
     with pytest.warns(UserWarning):
-        again = core.from_tree(tree, core.recognise(tree))
+        again = build.from_tree(tree, recognition.recognise(tree))
     assert network_hash(first) == network_hash(again)
     for i, conv in enumerate(first.synthesis.convs):
         assert torch.equal(conv.noise, network.synthesis.convs[i].noise) == (i not in lost)
@@ -350,14 +350,14 @@ def test_missing_noise_maps_are_drawn_alike(small, lost, averaged):
 def test_noise_maps_of_another_size_are_named(small):
     tree = {"g_ema": small[1] | {"noises.noise_2": torch.zeros(1, 1, 5, 5)}}
     with pytest.raises(LGFAError, match=r"synthesis.convs.2.noise \[1, 1, 5, 5\] for \[8, 8\]"):
-        core.from_tree(tree, core.recognise(tree))
+        build.from_tree(tree, recognition.recognise(tree))
 
 
 @pytest.mark.parametrize("broken", [5, "weights", {}, {"style.1.weight": torch.zeros(1)}])
 def test_broken_averaged_weights_are_never_replaced(small, broken):
     tree = {"g_ema": broken, "g": small[1]}
     with pytest.raises(LGFAError, match="g_ema, is broken"):
-        core.from_tree(tree, core.recognise(tree))
+        build.from_tree(tree, recognition.recognise(tree))
 
 
 @pytest.mark.parametrize(("extra", "words"), [
@@ -376,7 +376,7 @@ def test_broken_averaged_weights_are_never_replaced(small, broken):
 def test_rosinality_numbers_and_shapes_are_claims(small, extra, words):
     tree = {"g_ema": small[1] | extra}
     with pytest.raises(LGFAError, match=words):
-        core.from_tree(tree, core.recognise(tree))
+        build.from_tree(tree, recognition.recognise(tree))
 
 
 def test_missing_average_is_measured(small):
@@ -396,14 +396,15 @@ def test_rosinality_errors_name_the_weights(small):
     del theirs["convs.1.activate.bias"]
     tree = {"g_ema": theirs, "latent_avg": torch.zeros(7)}
     with pytest.raises(LGFAError) as error:
-        core.from_tree(tree, core.recognise(tree))
+        build.from_tree(tree, recognition.recognise(tree))
     text = str(error.value)
     assert "missing: synthesis.convs.2.bias" in text
     assert "left over: convs.0.extra" in text
     assert "unequal: mapping.layers.0.bias [3] for [7]" in text
     broken = small[1] | {"style.1.bias": torch.full((7,), torch.nan)}
     with pytest.raises(LGFAError, match="NaN"):
-        core.from_tree({"g_ema": broken, "latent_avg": torch.zeros(7)}, core.recognise(tree))
+        build.from_tree({"g_ema": broken, "latent_avg": torch.zeros(7)},
+                        recognition.recognise(tree))
 
 
 def test_other_blur_is_refused(small):

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from lgfa.config import ClipConfig, MotionConfig
 from lgfa.embed.clip import CLIP
 from lgfa.errors import LGFAError
-from lgfa.formats import core
-from lgfa.formats.motion import motion_table
+from lgfa.formats import build, loading, recognition
+from lgfa.formats.layouts.lgfa_authors import motion_table
 from lgfa.motion.model import MotionModel
 
 TOLERANCE = 2e-4                # max |difference| over the golden's rms
@@ -30,7 +30,7 @@ def authors(shared):
     gold = dict(np.load(folder / "authors_lgfa.golden.npz"))
     given = {name: torch.from_numpy(recipe.inputs(manifest["salt"], name, entry["shape"]))
              for name, entry in manifest["golden"]["inputs"].items()}
-    return tree, core.from_tree(tree, core.recognise(tree, "motion")).eval(), gold, given
+    return tree, build.from_tree(tree, recognition.recognise(tree, "motion")).eval(), gold, given
 
 
 @torch.no_grad()
@@ -79,7 +79,7 @@ def small(clip: bool = False, prefix: str = "module.", v_mapper: bool = True) ->
 @pytest.mark.parametrize("v_mapper", [True, False])
 def test_parts_that_may_be_missing(tmp_path, prefix, v_mapper):
     torch.save(small(prefix=prefix, v_mapper=v_mapper), tmp_path / "Iter_000007.pth")
-    network = core.load(tmp_path / "Iter_000007.pth", "motion")
+    network = loading.load(tmp_path / "Iter_000007.pth", "motion")
     assert network.config.num_layers == 4 and network.config.resolution == 8
     assert (network.v_mapper is not None) == network.config.visual == v_mapper
 
@@ -88,7 +88,7 @@ def test_parts_that_may_be_missing(tmp_path, prefix, v_mapper):
 def test_clip_part(tmp_path):
     tree = small(clip=True)
     torch.save(tree, tmp_path / "Iter.pth")
-    network = core.load(tmp_path / "Iter.pth")
+    network = loading.load(tmp_path / "Iter.pth")
     assert network.clip_config.vision_cfg == {
         "image_size": 32, "patch_size": None, "width": 64, "layers": [1, 1, 1, 1]}
     assert network.clip_config.text_cfg["layers"] == 2 and network.encoder.embed_dim == 64
@@ -98,8 +98,8 @@ def test_clip_part(tmp_path):
     assert w.shape == (1, 3, 4, 512)
 
     # Converted to our own format it is the same network.
-    core.save(tmp_path / "own.safetensors", network)
-    again = core.load(tmp_path / "own.safetensors", "motion")
+    loading.save(tmp_path / "own.safetensors", network)
+    again = loading.load(tmp_path / "own.safetensors", "motion")
     assert torch.equal(w, again.trajectory(torch.zeros(1, 4, 512), "smiling",
                                            torch.zeros(1, 3, 40, 40), frames=3))
 
@@ -109,12 +109,12 @@ def test_strangers_are_listed():
     tree["state_dict"]["module.rnn.fc9.weight"] = torch.zeros(3)
     del tree["state_dict"]["module.mapper.t_mapper.2.bias"]
     with pytest.raises(LGFAError, match="missing: t_mapper.layers.1.bias; left over: rnn.fc9"):
-        core.from_tree(tree, core.recognise(tree))
+        build.from_tree(tree, recognition.recognise(tree))
     tree = small()
     tree["state_dict"]["module.rnn.fc1.weight"][0, 0] = torch.nan
     with pytest.raises(LGFAError, match="NaN"):
-        core.from_tree(tree, core.recognise(tree))
+        build.from_tree(tree, recognition.recognise(tree))
     tree = small()
     tree["state_dict"]["module.mapper.t_mapper.3.weight"] = torch.zeros(500, 24)
     with pytest.raises(LGFAError, match="500 numbers"):
-        core.from_tree(tree, core.recognise(tree))
+        build.from_tree(tree, recognition.recognise(tree))

@@ -24,9 +24,12 @@ from lgfa.embed.e4e import Encoder
 from lgfa.embed.identity import Identity
 from lgfa.embed.inception_resnet import InceptionResNet
 from lgfa.errors import LGFAError
-from lgfa.formats import core, encoder, inception_resnet, names, perceptual
+from lgfa.formats import build, recognition, tables
+from lgfa.formats.layouts import e4e as e4e_layout
+from lgfa.formats.layouts import facenet as facenet_layout
+from lgfa.formats.layouts import ir_se50, torchvision
+from lgfa.formats.layouts.lgfa_authors import motion_table
 from lgfa.formats.mocogan import PCA, Axes
-from lgfa.formats.motion import motion_table
 from lgfa.motion.model import MotionModel
 
 BLOCK = torch.zeros(16_000_000)
@@ -60,20 +63,20 @@ def hf_clip() -> dict[str, Any]:
 
 def e4e() -> dict[str, Any]:
     shapes = sketch(Encoder, EncoderConfig(num_layers=4, resolution=8))
-    table = encoder.encoder_table(EncoderConfig(num_layers=4, resolution=8))
+    table = e4e_layout.encoder_table(EncoderConfig(num_layers=4, resolution=8))
     return {"state_dict": cheap({f"encoder.{old}": shapes[new] for old, new in table.items()}),
             "latent_avg": torch.ones(4, 512), "opts": {"encoder_type": "Encoder4Editing"}}
 
 
 def identity() -> dict[str, Any]:
     shapes = sketch(Identity, IdentityConfig())
-    table = encoder.identity_table(IdentityConfig())
+    table = ir_se50.identity_table(IdentityConfig())
     return cheap({old: shapes[new] for old, new in table.items()})
 
 
 def facenet() -> dict[str, Any]:
     shapes = sketch(InceptionResNet, InceptionResNetConfig())
-    return cheap({old: shapes[new] for old, new in inception_resnet.table().items()})
+    return cheap({old: shapes[new] for old, new in facenet_layout.table().items()})
 
 
 def mocogan() -> dict[str, Any]:
@@ -153,11 +156,11 @@ LARGE = ("encoder", "identity", "inception_resnet")     # every number of these 
 
 def look(tree: Any, kind: str | None, whole: bool = False) -> bool:
     """Whether a tree is accepted; any exception but LGFAError passes through."""
-    step = core.examine if whole or kind not in LARGE else core.convert
+    step = build.examine if whole or kind not in LARGE else build.convert
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            step(tree, core.recognise(tree, kind))
+            step(tree, recognition.recognise(tree, kind))
             return True
         except LGFAError as error:
             assert 20 < len(str(error)) < 3000
@@ -183,12 +186,12 @@ def test_one_odd_thing(name: str) -> None:
 
 @pytest.mark.parametrize("value", ODD, ids=lambda v: type(v).__name__)
 def test_options_and_averages_of_any_type(value: Any) -> None:
-    for build, kind, keys in ((e4e, "encoder", ("opts", "latent_avg")),
+    for made, kind, keys in ((e4e, "encoder", ("opts", "latent_avg")),
                               (mapper, "mapper", ("opts", "latent_avg"))):
         for key in keys:
-            look(build() | {key: value}, kind)
+            look(made() | {key: value}, kind)
         for option in ("encoder_type", "start_from_latent_avg", "description", "stylegan_size"):
-            look(build() | {"opts": {option: value}}, kind)
+            look(made() | {"opts": {option: value}}, kind)
 
 
 @pytest.mark.parametrize("tree", ODD, ids=lambda v: type(v).__name__)
@@ -202,22 +205,22 @@ def test_sizes_that_no_generator_has() -> None:
         tree = mapper()
         tree["opts"]["stylegan_size"] = side
         with pytest.raises(LGFAError, match="there is no such generator"):
-            core.convert(tree, core.recognise(tree, "mapper"))
+            build.convert(tree, recognition.recognise(tree, "mapper"))
 
 
 # ---- numbers in names
 
 def test_numbers_are_counted_without_looking_at_their_size() -> None:
     keys = ["a.0.w", "a.1.w", "a.1.b", "b.9.w"]
-    assert names.count_of(keys, "a.") == 2
-    assert names.count_of(["m.1.w", "m.2.w"], "m.", first=1) == 2
+    assert tables.count_of(keys, "a.") == 2
+    assert tables.count_of(["m.1.w", "m.2.w"], "m.", first=1) == 2
     for strange in ("3", "1000000000", "01", "1" * 5000, "-2", "\u0662", "x", ""):
         with pytest.raises(LGFAError, match="without a gap"):
-            names.count_of([*keys, f"a.{strange}.w"], "a.")
+            tables.count_of([*keys, f"a.{strange}.w"], "a.")
     with pytest.raises(LGFAError, match=r"no weights c.0"):
-        names.count_of(keys, "c.")
+        tables.count_of(keys, "c.")
     with pytest.raises(LGFAError, match="500 parts .* more than 100"):
-        names.count_of([f"a.{n}.w" for n in range(500)], "a.")
+        tables.count_of([f"a.{n}.w" for n in range(500)], "a.")
 
 
 @pytest.mark.parametrize("name, key, match", [
@@ -229,11 +232,11 @@ def test_numbers_are_counted_without_looking_at_their_size() -> None:
     ("OpenAI's CLIP", "visual.transformer.resblocks.400.ln_1.weight", "resblocks.400"),
 ])
 def test_a_huge_number_in_a_name(name: str, key: str, match: str) -> None:
-    kind, build = TREES[name]
-    tree = build()
+    kind, made = TREES[name]
+    tree = made()
     tree.get("state_dict", tree)[key] = torch.zeros(3)
     with pytest.raises(LGFAError, match=match):
-        core.examine(tree, core.recognise(tree, kind))
+        build.examine(tree, recognition.recognise(tree, kind))
 
 
 def test_prefixes_and_wrappings() -> None:
@@ -241,13 +244,13 @@ def test_prefixes_and_wrappings() -> None:
     for tree in (plain, {"state_dict": plain}, {"model": {"state_dict": plain}, "epoch": 3},
                  {"module.a.w": 1, "module.b": 2},
                  {"model_state_dict": {"module.model.a.w": 1, "module.model.b": 2}}):
-        assert names.bare(tree) == plain
-    assert names.bare({"module.a": 1, "b": 2}) == {"module.a": 1, "b": 2}
+        assert tables.bare(tree) == plain
+    assert tables.bare({"module.a": 1, "b": 2}) == {"module.a": 1, "b": 2}
     for tree in ({}, {"state_dict": {}}, {3: 1, "a": 2}, {"lgfa": {}, "state_dict": plain}, 5):
-        assert names.bare(tree) is None
+        assert tables.bare(tree) is None
 
 
 def test_trunks_are_told_by_their_layers() -> None:
-    layers = perceptual.layers_of(trunk())
-    assert {key.split(".")[0] for key in layers} == perceptual.TRUNKS["squeeze"].layers
-    assert perceptual.layers_of({"0.weight": torch.zeros(3), "1.weight": torch.zeros(3)}) == {}
+    layers = torchvision.layers_of(trunk())
+    assert {key.split(".")[0] for key in layers} == torchvision.TRUNKS["squeeze"].layers
+    assert torchvision.layers_of({"0.weight": torch.zeros(3), "1.weight": torch.zeros(3)}) == {}

@@ -9,14 +9,14 @@ import tensorflow_network as stored
 import torch
 
 from lgfa.errors import LGFAError
-from lgfa.formats import core
+from lgfa.formats import loading
 
 GOLDENS = Path(__file__).with_name("stylegan2_goldens.npz")
 WORST = 2e-4                        # max |difference| / rms that float32 may have on the CPU
 
 
 def load(tmp_path, value, protocol=4):
-    return core.load(stored.write(tmp_path / "x.pkl", value, protocol), "generator")
+    return loading.load(stored.write(tmp_path / "x.pkl", value, protocol), "generator")
 
 
 @torch.no_grad()

@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lgfa import build, formats
+from lgfa import formats
 from lgfa.config import GeneratorConfig
 from lgfa.errors import LGFAError
+from lgfa.formats import kinds
 from lgfa.frames.stylegan2 import Generator
 from lgfa.hashes import network_hash
 
@@ -65,13 +66,13 @@ def test_the_usual_architecture_leaves_no_trace():
     with torch.no_grad():
         for i, (_, value) in enumerate(sorted(network.state_dict().items())):
             value.copy_(torch.arange(value.numel()).reshape(value.shape) / 8 + i)
-    assert build.settings(network) == {"config": {
+    assert kinds.settings(network) == {"config": {
         "resolution": 8, "channels": (2, 2), "z_dim": 3, "w_dim": 3, "mapping_layers": 1,
         "mapping_lr_multiplier": 0.01, "conv_clamp": None}}
     assert network_hash(network) == \
         "018c1062cc2b535a9b069413499920cf0f2700f4d629354575438ec345c83098"
     other = Generator(GeneratorConfig(8, (2, 2), architecture="orig"))
-    assert build.settings(other)["config"]["architecture"] == "orig"
+    assert kinds.settings(other)["config"]["architecture"] == "orig"
 
 
 @pytest.mark.parametrize("architecture", ["orig", "resnet"])

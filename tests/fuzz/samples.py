@@ -43,7 +43,7 @@ def own_files(folder: Path) -> dict[str, bytes]:
     """A file of ours for each kind of network that is small enough."""
     from tiny import save_all
 
-    from lgfa import build, formats
+    from lgfa import formats
     from lgfa.config import (
         AttributesConfig,
         IdentityConfig,
@@ -51,6 +51,7 @@ def own_files(folder: Path) -> dict[str, bytes]:
         MocoganConfig,
         PerceptualConfig,
     )
+    from lgfa.formats import build
 
     files = {f"own_{kind}.safetensors": Path(path).read_bytes()
              for kind, path in save_all(folder).items()}
@@ -61,14 +62,14 @@ def own_files(folder: Path) -> dict[str, bytes]:
     }
     for kind, config in others.items():
         path = folder / f"{kind}.safetensors"
-        formats.save(path, build.network(kind, config))
+        formats.save(path, build.new_network(kind, config))
         files[f"own_{kind}.safetensors"] = path.read_bytes()
     assert PerceptualConfig().net == "alex"         # LPIPS trunks are too large to be mutated here
     return files
 
 
 def latents(folder: Path) -> dict[str, bytes]:
-    from lgfa.latents import save_latents
+    from lgfa.formats.latents import save_latents
 
     path = folder / "latents.safetensors"
     save_latents(path, random(5, 6, 24), fps=10.0, texts=["The person is smiling"], seed=3)

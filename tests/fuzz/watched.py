@@ -49,9 +49,10 @@ def readers() -> dict[str, Any]:
     import contextlib
     import io
 
-    from lgfa import cli_files, data, formats, images, latents, prompts, timeline, unpickle
+    from lgfa import cli_files, data, formats, images, prompts, timeline
     from lgfa.errors import reading
-    from lgfa.formats import clip, core
+    from lgfa.formats import build, latents, loading, recognition
+    from lgfa.formats.unpickle import reader
 
     def inspect(file: str) -> None:
         with contextlib.redirect_stdout(io.StringIO()):
@@ -60,15 +61,16 @@ def readers() -> dict[str, Any]:
     def load(file: str) -> None:
         with reading(file):
             tree = formats.read(file)
-            for form in core.candidates(tree) or [core.recognise(tree)]:
-                core.from_tree(tree, form)
+            for form in recognition.candidates(tree) or [recognition.recognise(tree)]:
+                build.from_tree(tree, form)
 
     def timeline_of(file: str) -> None:
         timeline.parse(Path(file).read_text(encoding="utf-8", errors="replace"))
 
     return {
-        "inspect": inspect, "load": load, "unpickle": unpickle.read,
-        "load_clip": clip.load_clip, "named_clip": lambda file: clip.load_clip(f"ViT-B-32:{file}"),
+        "inspect": inspect, "load": load, "unpickle": reader.read,
+        "load_clip": loading.load_clip,
+        "named_clip": lambda file: loading.load_clip(f"ViT-B-32:{file}"),
         "latents": latents.load_latents, "training_latents": data.read_latents,
         "image": images.read_image, "prompts": prompts.Prompts.read, "timeline": timeline_of,
         "queue_table": _queue_table, "queue_workflow": _queue_workflow, "npy": _npy,
@@ -146,7 +148,7 @@ def main() -> None:
     import open_clip  # noqa: F401
 
     from lgfa import registry
-    from lgfa.formats.core import all_formats
+    from lgfa.formats.recognition import all_formats
 
     all_formats()
     for kind in registry.KINDS.values():

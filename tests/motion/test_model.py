@@ -9,7 +9,7 @@ import torch
 from lgfa.config import ClipConfig, MotionConfig
 from lgfa.embed.clip import CLIP
 from lgfa.errors import LGFAError
-from lgfa.formats import core
+from lgfa.formats import loading
 from lgfa.motion.model import MotionModel
 
 CLIP_CONFIG = ClipConfig(
@@ -180,8 +180,8 @@ def test_lent_and_adopted_encoders(still):
 def test_file_and_back(tmp_path, still, others, clip):
     network = model(clip=clip, **others)
     network.set_latent_scale(torch.randn(50, 8))
-    core.save(tmp_path / "m.safetensors", network, {"steps": 3})
-    again = core.load(tmp_path / "m.safetensors", "motion")
+    loading.save(tmp_path / "m.safetensors", network, {"steps": 3})
+    again = loading.load(tmp_path / "m.safetensors", "motion")
     assert again.config == network.config and again.clip_config == network.clip_config
     lent = None if clip else CLIP(CLIP_CONFIG).eval()
     assert torch.equal(again.trajectory(still[0], TEXTS, clip=lent),

@@ -131,7 +131,7 @@ def test_trajectories_get_a_file_each(run, pack, comfy_home):
 
 
 def test_latents_in_the_input_folder(run, comfy_home):
-    from lgfa.latents import save_latents
+    from lgfa.formats.latents import save_latents
 
     w = torch.randn(4, 12, 8)
     save_latents(comfy_home.input / "cli.safetensors", w, fps=10, texts=["hello"])

@@ -126,11 +126,12 @@ def test_without_opencv_all_four_ways_are_named(run, scene, monkeypatch):
 
 def test_a_missing_model_is_only_fetched_when_asked(pack, run, scene, monkeypatch, comfy_home):
     faces = importlib.import_module(f"{pack.__name__}.lgfa.embed.faces")
-    models = importlib.import_module(f"{pack.__name__}.lgfa.models")
+    download = importlib.import_module(f"{pack.__name__}.lgfa.formats.download")
+    public = importlib.import_module(f"{pack.__name__}.lgfa.formats.public")
     asked = []
     monkeypatch.setattr(faces, "opencv", lambda: None)
-    monkeypatch.setattr(models, "folder", lambda: comfy_home.base / "cache")
-    monkeypatch.setattr(faces, "fetch_model", lambda folder: asked.append(folder) or "file")
+    monkeypatch.setattr(public, "folder", lambda: comfy_home.base / "cache")
+    monkeypatch.setattr(download, "fetch_yunet", lambda folder: asked.append(folder) or "file")
     monkeypatch.setattr(faces, "YuNet", lambda model: lambda image: faces.parse_points(scene[1]))
     with pytest.raises(ValueError, match="YuNet's model is not in .*lgfa"):
         run("LGFA_AlignFace", image=scene[0])

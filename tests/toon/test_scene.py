@@ -39,7 +39,7 @@ def test_strange_names_are_refused():
 
 
 def test_the_single_face_is_inverted_well():
-    from lgfa.load import load_encoder, load_generator
+    from lgfa.formats.loading import load_encoder, load_generator
 
     x = torch.nn.functional.interpolate(
         examples.load("lgfa_toon_face")[0].movedim(-1, 1) * 2 - 1, (128, 128), mode="bicubic",

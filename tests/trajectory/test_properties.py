@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from lgfa.errors import LGFAError
-from lgfa.latents import load_latents, save_latents
+from lgfa.formats.latents import load_latents, save_latents
 from lgfa.timeline import parse, total_frames
 from lgfa.timing import retime
 from lgfa.trajectory import wplus

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .errors import LGFAError
+from ..errors import LGFAError
 
 KEY = "lgfa_clip"                           # of the metadata
 
@@ -21,7 +21,7 @@ def save_latents(
     **info: Any,                            # fps, texts, seed, .. : whatever JSON can hold
 ) -> Path:
     """Writes a trajectory, atomically; refuses another suffix and numbers that are none."""
-    from .formats.safetensors_io import write_tensors
+    from .safetensors_io import write_tensors
 
     path = check_latents_target(path)
     if latents.ndim != 3:
@@ -43,9 +43,9 @@ def check_latents_target(path: str | Path) -> Path:
 
 def load_latents(path: str | Path) -> tuple[Tensor, dict[str, Any]]:
     """(latents [T, L, w_dim] float32, what was stored beside them); LGFAError for other files."""
-    from .formats import read
-    from .formats.core import summary
-    from .formats.safetensors_io import is_safetensors, read_header
+    from . import read
+    from .safetensors_io import is_safetensors, read_header
+    from .trees import summary
 
     tree = read(path)
     latents = tree.get("latents") if isinstance(tree, dict) else None

@@ -18,9 +18,12 @@ from typing import Any
 
 import torch
 
-from ..errors import LGFAError, reading
-from . import core
-from .names import MOST, PREFIXES, bare, shape_of, shown
+from ...config import ClipConfig
+from ...errors import LGFAError, reading
+from .. import build
+from ..recognition import Format
+from ..tables import MOST, PREFIXES, bare, shape_of, shown
+from .openai_clip import architecture
 
 SAID = "lgfa_clip_config"               # where `with_config` puts a Said, which no file can hold
 CONFIG, CONFIG_LIMIT = "config.json", 2**20         # bytes; real ones have some 5,000
@@ -107,7 +110,7 @@ def renamed(tree: Any) -> dict[str, torch.Tensor]:
     out: dict[str, torch.Tensor] = {}
     parts: dict[str, dict[str, torch.Tensor]] = {}
     state = state_of(tree)
-    core.check_growth({k: v for k, v in state.items() if isinstance(v, torch.Tensor)})
+    build.check_growth({k: v for k, v in state.items() if isinstance(v, torch.Tensor)})
     for key, value in state.items():
         found = LAYER.fullmatch(key)
         at = f"{TOWERS[found[1]]}.{found[2]}" if found else ""
@@ -204,3 +207,14 @@ def said(tree: Any) -> Said:
     """What is known of a tree beside its weights."""
     found = tree.get(SAID)
     return found if isinstance(found, Said) else Said()
+
+
+def convert_hf(tree: Any) -> tuple[ClipConfig, dict[str, torch.Tensor]]:
+    """Settings and weights of a whole CLIP in Hugging Face's layout."""
+    weights = renamed(tree)
+    known = said(tree)
+    config = architecture(weights, known.quick_gelu, known.vision_heads, known.text_heads)
+    return config, {f"model.{key}": value for key, value in weights.items()}
+
+
+FORMATS = [Format("Hugging Face CLIP", "clip", is_whole, convert_hf, beside=with_config)]

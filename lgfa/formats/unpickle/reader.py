@@ -27,10 +27,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from . import stored
-from .errors import LGFAError, reading
+from ...errors import LGFAError, reading
+from . import values
 from .machine import MAGIC, MARK, ODD, TRUNCATED, Machine, legacy, remember
-from .stored import Broken, Budget, Global, Storage
+from .values import Broken, Budget, Global, Storage
 
 DEPTH = 100                         # containers within containers
 VISITS = 20_000                     # of modules within a network; a large one has a thousand
@@ -67,7 +67,7 @@ def finish(value: Any, budget: Budget) -> Any:
         return result
 
     def leaf(node: Any, inner: Callable[[Any], Any]) -> Any:
-        if isinstance(node, stored.Fields) and "fields" in node:
+        if isinstance(node, values.Fields) and "fields" in node:
             return inner(node["fields"])
         if isinstance(node, dict):
             return budget.held({key: inner(child) for key, child in node.items()})
@@ -75,11 +75,11 @@ def finish(value: Any, budget: Budget) -> Any:
             return budget.held([inner(child) for child in node])
         if isinstance(node, tuple):
             return budget.held(tuple(inner(child) for child in node))
-        if isinstance(node, stored.Tensor | stored.Array):
+        if isinstance(node, values.Tensor | values.Array):
             return node.build()
         if isinstance(node, Storage):
             return node.flat()
-        if isinstance(node, stored.Dtype):
+        if isinstance(node, values.Dtype):
             return str(node.value)
         if isinstance(node, Global):
             return node.name

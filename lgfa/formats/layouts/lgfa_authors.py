@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 
-from ..config import MotionConfig
-from ..errors import LGFAError
-from . import clip
-from .core import Format
-from .names import bare, below, count_of, shape_of, side_of
+from ...config import MotionConfig
+from ...errors import LGFAError
+from ..recognition import Format
+from ..tables import bare, below, count_of, shape_of, side_of
+from . import openai_clip
 
 W_DIM = 512                             # of every generator that the authors used
 
@@ -82,7 +82,7 @@ def _convert(tree: Any) -> tuple[Any, dict[str, torch.Tensor]]:
     out["latent_scale"] = torch.eye(config.w_dim)       # their mappers speak in W units already
     if not encoder:
         return config, out
-    clip_config, clip_weights = clip.convert_openai(encoder)
+    clip_config, clip_weights = openai_clip.convert_openai(encoder)
     out |= {f"encoder.{name}": tensor for name, tensor in clip_weights.items()}
     return (config, clip_config), out
 

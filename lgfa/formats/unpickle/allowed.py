@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from .errors import LGFAError
-from .stored import Array, Broken, Budget, Dtype, Fields, Global, Tensor, is_shape, plain_key
+from ...errors import LGFAError
+from .values import Array, Broken, Budget, Dtype, Fields, Global, Tensor, is_shape, plain_key
 
 DTYPES = {                      # torch.<Name>Storage
     "Double": torch.float64, "Float": torch.float32, "Half": torch.float16,

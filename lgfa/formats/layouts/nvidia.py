@@ -15,11 +15,12 @@ from typing import Any
 
 from torch import Tensor
 
-from .. import unpickle
-from ..config import GeneratorConfig
-from ..errors import LGFAError
-from . import generator, names
-from .core import Format
+from ...config import GeneratorConfig
+from ...errors import LGFAError
+from .. import tables
+from ..recognition import Format
+from ..unpickle import reader
+from . import stylegan2
 
 CONV = {                                # theirs -> ours, inside a styled convolution
     "weight": "weight",
@@ -72,9 +73,9 @@ def converted(
     table = nvidia_names(config)
     filters = {k: v for k, v in weights.items() if k.endswith("resample_filter")}
     for name, kernel in filters.items():
-        generator.check_filter(name, kernel * 4)        # stored with a sum of 1
+        stylegan2.check_filter(name, kernel * 4)        # stored with a sum of 1
     state = {table.get(k, k): v for k, v in weights.items() if k not in filters}
-    return config, generator.finish(config, state)
+    return config, stylegan2.finish(config, state)
 
 
 def _config(weights: Mapping[str, Tensor], lr_multiplier: float,
@@ -82,22 +83,22 @@ def _config(weights: Mapping[str, Tensor], lr_multiplier: float,
     """Settings read off the shapes."""
     sides = _sides(weights)
     blocks = [f"synthesis.b{side}" for side in sides]
-    generator.check_colours(names.shape_of(weights, f"{blocks[-1]}.torgb.weight", 4)[0])
+    stylegan2.check_colours(tables.shape_of(weights, f"{blocks[-1]}.torgb.weight", 4)[0])
     if not any(name.endswith(".noise_strength") for name in weights):
         raise LGFAError("this NVIDIA generator was made without noise inputs (use_noise): only "
                         "generators with noise are supported.")
-    layers = names.count_of(weights, "mapping.fc", most=GeneratorConfig.MOST_LAYERS)
-    w_dim = names.shape_of(weights, "synthesis.b4.conv1.affine.weight", 2)[1]
+    layers = tables.count_of(weights, "mapping.fc", most=GeneratorConfig.MOST_LAYERS)
+    w_dim = tables.shape_of(weights, "synthesis.b4.conv1.affine.weight", 2)[1]
     for i in range(layers):
-        rows = names.shape_of(weights, f"mapping.fc{i}.weight", 2)[0]
+        rows = tables.shape_of(weights, f"mapping.fc{i}.weight", 2)[0]
         if rows != w_dim:
             raise LGFAError(f"this NVIDIA generator's mapping layer fc{i} has {rows} outputs "
                             f"(layer_features) and its codes have {w_dim} numbers: only mapping "
                             f"layers as wide as the codes are supported.")
     return GeneratorConfig(
         resolution=sides[-1],
-        channels=tuple(names.shape_of(weights, f"{b}.conv1.weight", 4)[0] for b in blocks),
-        z_dim=names.shape_of(weights, "mapping.fc0.weight", 2)[1],
+        channels=tuple(tables.shape_of(weights, f"{b}.conv1.weight", 4)[0] for b in blocks),
+        z_dim=tables.shape_of(weights, "mapping.fc0.weight", 2)[1],
         w_dim=w_dim,
         mapping_layers=layers,
         mapping_lr_multiplier=lr_multiplier,
@@ -115,7 +116,7 @@ def _sides(weights: Mapping[str, Tensor]) -> tuple[int, ...]:
         raise LGFAError(f"this NVIDIA generator has the blocks "
                         f"{', '.join(sorted(f'b{side[:20]}' for side in found)[:12])}: StyleGAN2's "
                         f"are b4, b8, .. up to b1024 at most, without a gap.")
-    generator.check_levels(len(wanted))
+    stylegan2.check_levels(len(wanted))
     return wanted
 
 
@@ -131,22 +132,22 @@ def _architecture(weights: Mapping[str, Tensor], blocks: list[str]) -> str:
 
 def is_nvidia(tree: Any) -> bool:
     """{"G", "D", "G_ema", ..} of pickled networks or of state dicts, or one generator."""
-    return generator.find(tree, _fits) is not None or _is_broken(tree)
+    return stylegan2.find(tree, _fits) is not None or _is_broken(tree)
 
 
 def _is_broken(tree: Any) -> bool:
     """Whether a pickle of NVIDIA's networks has an averaged generator that is none."""
     return isinstance(tree, Mapping) and "G_ema" in tree and any(
-        unpickle.is_network(tree.get(key)) for key in ("G_ema", "G", "D"))
+        reader.is_network(tree.get(key)) for key in ("G_ema", "G", "D"))
 
 
 def convert_nvidia(tree: Any) -> tuple[GeneratorConfig, dict[str, Tensor]]:
     """Settings and weights of a generator without classes; refuses others by name."""
-    place = generator.find(tree, _fits) or generator.Place("G_ema", tree["G_ema"])
-    found = generator.chosen(place, _fits)
-    if not unpickle.is_network(found):
-        return converted(generator.tensors(found))
-    weights = generator.tensors(unpickle.weights(found))
+    place = stylegan2.find(tree, _fits) or stylegan2.Place("G_ema", tree["G_ema"])
+    found = stylegan2.chosen(place, _fits)
+    if not reader.is_network(found):
+        return converted(stylegan2.tensors(found))
+    weights = stylegan2.tensors(reader.weights(found))
     settings = dict(_settings(found))
     config, state = converted(weights, *_factors(settings))
     for path, own in settings.items():
@@ -166,7 +167,7 @@ def _settings(node: Mapping[str, Any], path: str = "", depth: int = 0
     """The attributes of each module with its name; unpickle.weights has bounded their number."""
     yield path, node["state"]
     for name, part in _parts(node).items():
-        if depth < DEPTH and unpickle.is_network(part):
+        if depth < DEPTH and reader.is_network(part):
             yield from _settings(part, f"{path}.{name}" if path else str(name), depth + 1)
 
 
@@ -174,8 +175,8 @@ def _factors(settings: Mapping[str, Mapping[str, Any]]) -> tuple[float, float | 
     """The mapping's learning-rate multiplier and the clamp of the convolutions."""
     rate = settings.get("mapping.fc0", {}).get("bias_gain", LR_MULTIPLIER)
     clamp = settings.get("synthesis.b4.conv1", {}).get("conv_clamp")
-    return (generator.factor(rate, _named("mapping.fc0", "bias_gain")), None if clamp is None else
-            generator.factor(clamp, _named("synthesis.b4.conv1", "conv_clamp")))
+    return (stylegan2.factor(rate, _named("mapping.fc0", "bias_gain")), None if clamp is None else
+            stylegan2.factor(clamp, _named("synthesis.b4.conv1", "conv_clamp")))
 
 
 def _expected(path: str, config: GeneratorConfig, weights: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -251,7 +252,7 @@ def shown(value: Any) -> str:
     if isinstance(value, list | tuple) and len(value) <= 12 and all(
             isinstance(item, int | float) and abs(item) < 1e9 for item in value):
         return repr(value)
-    return names.shown(value)
+    return tables.shown(value)
 
 
 # --- what the file holds, by its parts
@@ -264,8 +265,8 @@ def _parts(node: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _outline(value: Any) -> set[str]:
     """The first two parts of every name: "mapping.fc0", "synthesis.b4", .."""
-    if unpickle.is_network(value):
-        return {f"{a}.{b}" for a, part in _parts(value).items() if unpickle.is_network(part)
+    if reader.is_network(value):
+        return {f"{a}.{b}" for a, part in _parts(value).items() if reader.is_network(part)
                 for b in _parts(part)}
     if isinstance(value, Mapping):
         return {".".join(name.split(".", 2)[:2]) for name in value if isinstance(name, str)}
@@ -279,10 +280,10 @@ def _fits(value: Any) -> bool:
 
 
 def _is_conditional(tree: Any) -> bool:
-    place = generator.find(tree, _fits)
+    place = stylegan2.find(tree, _fits)
     if place is None:
         return False
-    pickled = unpickle.is_network(place.value)
+    pickled = reader.is_network(place.value)
     classes = place.value["state"].get("c_dim") if pickled else None
     return "mapping.embed" in _outline(place.value) or isinstance(classes, int) and classes > 0
 
@@ -291,7 +292,7 @@ def _is_stylegan3(tree: Any) -> bool:
     def fits(value: Any) -> bool:
         return any(part.startswith("synthesis.L0_") or part == "synthesis.input"
                    for part in _outline(value))
-    return generator.find(tree, fits) is not None
+    return stylegan2.find(tree, fits) is not None
 
 
 def _is_discriminator(tree: Any) -> bool:
@@ -299,7 +300,7 @@ def _is_discriminator(tree: Any) -> bool:
     if not isinstance(tree, Mapping) or "G" in tree or "G_ema" in tree:
         return False
     return any({"b4.conv", "b4.fc", "b4.out"} <= _outline(value)
-               for value in (tree, *(tree.get(key) for key in ("D", *names.WRAPPERS))))
+               for value in (tree, *(tree.get(key) for key in ("D", *tables.WRAPPERS))))
 
 
 FORMATS = [

@@ -11,9 +11,9 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from . import allowed, stored
-from .errors import LGFAError
-from .stored import Broken, Budget, Global, Storage
+from ...errors import LGFAError
+from . import allowed, values
+from .values import Broken, Budget, Global, Storage
 
 MAGIC = 0x1950A86A20F9469CFC6C      # first value of torch's older layout
 NESTED = 3                          # blobs within blobs
@@ -108,7 +108,7 @@ class Machine:
 
     def members(self) -> list[Any]:
         """Takes all values above the last mark, as keys of a set."""
-        return [stored.plain_key(self.budget, key) for key in self.pop_mark()]
+        return [values.plain_key(self.budget, key) for key in self.pop_mark()]
 
     def find(self, module: Any, name: Any) -> Any:
         """The value behind a global."""
@@ -160,7 +160,7 @@ def _set_items(m: Machine, items: list[Any]) -> None:
     if not isinstance(target, dict) or len(items) % 2:
         raise Broken("it fills something that is no table")
     for key, value in zip(items[::2], items[1::2], strict=True):
-        target[stored.plain_key(m.budget, key)] = value
+        target[values.plain_key(m.budget, key)] = value
 
 
 def _set_item(m: Machine) -> None:
@@ -184,9 +184,9 @@ def _new_dict(m: Machine) -> None:
 def _build(m: Machine) -> None:
     """Gives an object its state; attributes of dict classes hold nothing of use."""
     state, target = m.pop(), m.stack[-1]
-    if isinstance(target, stored.Array | stored.Dtype):
+    if isinstance(target, values.Array | values.Dtype):
         target.set_state(state)
-    elif isinstance(target, stored.Fields) and isinstance(state, dict):
+    elif isinstance(target, values.Fields) and isinstance(state, dict):
         target["state" if "state" in target else "fields"] = state
     elif not isinstance(target, dict) or not isinstance(state, dict | tuple | None):
         raise Broken("it gives attributes to something that has none")

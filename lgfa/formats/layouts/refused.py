@@ -6,7 +6,11 @@ from typing import Any
 
 import torch
 
-from .core import Format, is_own
+from ..recognition import Format, article
+from ..trees import is_own
+from . import hf_clip
+from .open_clip import is_open_clip
+from .openai_clip import clip_weights
 
 
 def _table(tree: Any, name: str | None = None) -> Mapping[Any, Any]:
@@ -59,8 +63,26 @@ def _refused(name: str, kind: str, matches, why: str) -> Format:
     return Format(name, kind, matches, refuse=f"this is {name}: {why}")
 
 
+def is_text_half(tree: Any) -> bool:
+    """The text tower alone, in open_clip's names or Hugging Face's."""
+    return hf_clip.is_text_half(tree) or clip_weights(tree) is not None and not is_open_clip(tree)
+
+
+def _half(name: str, there: str, lost: str, matches: Any) -> Format:
+    return Format(name, "clip", matches, refuse=(
+        f"this is {article(name)}: it holds the {there} and lacks the {lost}, and both are "
+        "needed here. Give a whole CLIP: model.safetensors or pytorch_model.bin as Hugging Face "
+        "has it (openai/clip-vit-large-patch14 for one), OpenAI's .pt, or a name of open_clip."))
+
+
 # The kind is the one that a user most likely took the file for.
 FORMATS = [
+    _half("CLIP text encoder", "text half", "picture half (vision_model)", is_text_half),
+    _half("CLIP vision encoder", "picture half", "text half (text_model)",
+          hf_clip.is_vision_half),
+    Format("SigLIP", "clip", hf_clip.is_siglip,
+           refuse="this is a SigLIP in Hugging Face's layout, which is no CLIP: give a CLIP, or "
+                  "the SigLIP's own files by the name that open_clip has for it."),
     _refused("a training checkpoint of this project", "motion", is_training,
              "go on with it by `train --resume`; the finished network is the .safetensors file "
              "in the training's folder."),

@@ -16,10 +16,10 @@ from typing import Any
 
 import torch
 
-from ..config import PerceptualConfig
-from ..embed.perceptual import Perceptual
-from .core import Format
-from .names import PREFIXES, bare, below, is_tensor
+from ...config import PerceptualConfig
+from ...embed.perceptual import Perceptual
+from ..recognition import Format
+from ..tables import PREFIXES, bare, below, is_tensor
 
 INPUT_SIZE = 224        # side at which the authors of LGFA compare frames
 

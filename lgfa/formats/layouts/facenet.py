@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from ..config import InceptionResNetConfig
-from ..embed.inception_resnet import BLOCKS, REDUCTIONS, REPEATS
-from .core import Format
-from .names import bare, lacking, shape_of
+from ...config import InceptionResNetConfig
+from ...embed.inception_resnet import BLOCKS, REDUCTIONS, REPEATS
+from ..recognition import Format
+from ..tables import bare, lacking, shape_of
 
 STEM = ("1a", "2a", "2b", "3b", "4a", "4b")
 STAGES = {"35": "repeat_1", "17": "repeat_2", "8": "repeat_3"}

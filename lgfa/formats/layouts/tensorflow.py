@@ -14,11 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import unpickle
-from ..config import GeneratorConfig
-from ..errors import LGFAError
-from . import generator, names, nvidia
-from .core import Format, check_growth
+from ...config import GeneratorConfig
+from ...errors import LGFAError
+from .. import tables
+from ..build import check_growth
+from ..recognition import Format
+from ..unpickle import reader
+from . import nvidia, stylegan2
 
 FUNCTIONS = {                           # of the networks that are read, by their place
     "": ("G_main",),
@@ -65,9 +67,9 @@ def convert_tensorflow(tree: Any) -> tuple[GeneratorConfig, dict[str, Tensor]]:
     clamp = merged.get("conv_clamp")
     config, state_dict = nvidia.converted(
         weights,
-        generator.factor(merged.get("mapping_lrmul", nvidia.LR_MULTIPLIER),
+        stylegan2.factor(merged.get("mapping_lrmul", nvidia.LR_MULTIPLIER),
                          "this TensorFlow generator's option mapping_lrmul"),
-        None if clamp is None else generator.factor(
+        None if clamp is None else stylegan2.factor(
             clamp, "this TensorFlow generator's option conv_clamp"),
     )
     _check_options(options, config)
@@ -82,7 +84,7 @@ def _networks(tree: Any) -> list[Any]:
 
 
 def _is_network(value: Any) -> bool:
-    return unpickle.is_network(value) and nvidia.same(value.get("module_type"), "tensorflow")
+    return reader.is_network(value) and nvidia.same(value.get("module_type"), "tensorflow")
 
 
 def _generator(tree: Any) -> Mapping[str, Any]:
@@ -132,11 +134,11 @@ def _check_function(path: str, state: Mapping[str, Any]) -> None:
     """Refuses networks of other programs: what they compute is in their source code alone."""
     version, function = state.get("version"), state.get("build_func_name")
     if not isinstance(version, int) or version < 4:
-        raise LGFAError(f"this TensorFlow network has the version {names.shown(version)} of the "
+        raise LGFAError(f"this TensorFlow network has the version {tables.shown(version)} of the "
                         f"StyleGAN programs: only StyleGAN2's, from 4 on, can be read.")
     if not any(nvidia.same(function, known) for known in FUNCTIONS[path]):
         which = f"generator's {path} network" if path else "network"
-        raise LGFAError(f"this TensorFlow {which} was built by {names.shown(function)}, not by "
+        raise LGFAError(f"this TensorFlow {which} was built by {tables.shown(function)}, not by "
                         f"StyleGAN2's {' or '.join(FUNCTIONS[path])}: it cannot be read.")
 
 
@@ -155,7 +157,7 @@ def _check_known(options: Mapping[str, Mapping[str, Any]]) -> None:
                             "trained without labels.")
         count = table.get("num_channels", 3)
         if isinstance(count, int):
-            generator.check_colours(count)
+            stylegan2.check_colours(count)
 
 
 def _wanted(config: GeneratorConfig | None) -> dict[str, Any]:
@@ -201,7 +203,7 @@ def _variables(state: Mapping[str, Any]) -> dict[str, Tensor]:
         if not isinstance(row, tuple | list) or len(row) != 2 or not isinstance(row[0], str):
             raise LGFAError("a variable of this TensorFlow generator has no name: it is damaged.")
         found[row[0]] = torch.tensor(row[1]) if type(row[1]) is float else row[1]
-    return generator.tensors(found)
+    return stylegan2.tensors(found)
 
 
 def _renamed(variables: Mapping[str, Tensor], path: str) -> dict[str, Tensor]:

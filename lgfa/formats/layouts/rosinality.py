@@ -12,10 +12,11 @@ from typing import Any
 
 from torch import Tensor
 
-from ..config import GeneratorConfig
-from ..errors import LGFAError
-from . import generator, names
-from .core import Format
+from ...config import GeneratorConfig
+from ...errors import LGFAError
+from .. import tables
+from ..recognition import Format
+from . import stylegan2
 
 CONV = {                                # theirs -> ours, inside a styled convolution
     "conv.weight": "weight",
@@ -53,23 +54,23 @@ def rosinality_config(weights: Mapping[str, Tensor]) -> GeneratorConfig:
     """Settings of a rosinality state dict, read off its shapes."""
     levels = 1 + sum(1 for name in weights
                      if name.startswith("to_rgbs.") and name.endswith(".conv.weight"))
-    generator.check_levels(levels)
-    generator.check_colours(_outputs(weights, "to_rgb1.conv.weight"))
+    stylegan2.check_levels(levels)
+    stylegan2.check_colours(_outputs(weights, "to_rgb1.conv.weight"))
     convs = ["conv1"] + [f"convs.{2 * level}" for level in range(levels - 1)]
     return GeneratorConfig(
         resolution=2 ** (levels + 1),
         channels=tuple(_outputs(weights, f"{name}.conv.weight") for name in convs),
-        z_dim=names.shape_of(weights, "style.1.weight", 2)[1],
-        w_dim=names.shape_of(weights, "conv1.conv.modulation.weight", 2)[1],
-        mapping_layers=names.count_of(weights, "style.", first=1,
+        z_dim=tables.shape_of(weights, "style.1.weight", 2)[1],
+        w_dim=tables.shape_of(weights, "conv1.conv.modulation.weight", 2)[1],
+        mapping_layers=tables.count_of(weights, "style.", first=1,
                                       most=GeneratorConfig.MOST_LAYERS),
     )
 
 
 def _outputs(weights: Mapping[str, Tensor], name: str) -> int:
     """Outputs of a convolution: its weight is [1, O, I, k, k], in some files [O, I, k, k]."""
-    axes = 4 if names.is_tensor(weights, name, 4) else 5
-    return names.shape_of(weights, name, axes)[-4]
+    axes = 4 if tables.is_tensor(weights, name, 4) else 5
+    return tables.shape_of(weights, name, axes)[-4]
 
 
 def _fits(value: Any) -> bool:
@@ -78,27 +79,27 @@ def _fits(value: Any) -> bool:
 
 def is_rosinality(tree: Any) -> bool:
     """Whether a file holds a generator under rosinality's names."""
-    return generator.find(tree, _fits) is not None
+    return stylegan2.find(tree, _fits) is not None
 
 
 def convert_rosinality(tree: Any) -> tuple[GeneratorConfig, dict[str, Tensor]]:
     """Settings and state dict of our Generator. Used for the decoder in an e4e file too."""
-    place = generator.find(tree, _fits)
+    place = stylegan2.find(tree, _fits)
     if place is None:
         raise LGFAError("the generator in this file is not whole: it lacks one of "
                         f"{', '.join(sorted(SIGN))}.")
-    found = generator.chosen(place, _fits)
-    weights = generator.tensors({k: v for k, v in found.items() if k not in generator.AVERAGES})
+    found = stylegan2.chosen(place, _fits)
+    weights = stylegan2.tensors({k: v for k, v in found.items() if k not in stylegan2.AVERAGES})
     config = rosinality_config(weights)
     table = rosinality_names(config)
     kernels = {name: value for name, value in weights.items() if name.endswith(".kernel")}
     for name, kernel in kernels.items():
-        generator.check_filter(name, kernel)            # the factor 4 of upsampling is in it
+        stylegan2.check_filter(name, kernel)            # the factor 4 of upsampling is in it
     state = {table.get(k, k): v for k, v in weights.items() if k not in kernels}
-    mean = generator.average(tree, found, config)
+    mean = stylegan2.average(tree, found, config)
     if mean is not None:
         state["mapping.latent_avg"] = mean
-    return config, generator.finish(config, state)
+    return config, stylegan2.finish(config, state)
 
 
 FORMATS = [Format("rosinality .pt", "generator", is_rosinality, convert_rosinality)]

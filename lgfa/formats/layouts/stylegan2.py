@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..config import GeneratorConfig
-from ..errors import LGFAError
-from ..frames import stylegan2
-from ..nn.ops import equalized_linear, fir_kernel, pixel_norm, scaled_leaky_relu
-from . import names
+from ...config import GeneratorConfig
+from ...errors import LGFAError
+from ...frames import stylegan2
+from ...nn.ops import equalized_linear, fir_kernel, pixel_norm, scaled_leaky_relu
+from .. import tables
 
 AVERAGED = ("g_ema", "G_ema", "params_ema")     # where files keep the averaged weights,
 OTHERS = ("g", "G", "generator", "params")      # .. and the others
@@ -99,7 +99,7 @@ def _levels(tree: Any) -> list[Mapping[Any, Any]]:
     """A file's table, and the table of weights that training programs put into it."""
     if not isinstance(tree, Mapping):
         return []
-    levels = [tree, *(tree.get(key) for key in names.WRAPPERS)]
+    levels = [tree, *(tree.get(key) for key in tables.WRAPPERS)]
     return [one for one in levels if isinstance(one, Mapping) and len(one) <= MOST_NAMES]
 
 
@@ -120,14 +120,14 @@ def _unwrapped(value: Any) -> Any:
     """A table of weights without what training programs put before every name."""
     if not isinstance(value, Mapping) or len(value) > MOST_NAMES:
         return value
-    return names.unprefixed(value, PREFIXES, AVERAGES)
+    return tables.unprefixed(value, PREFIXES, AVERAGES)
 
 
 def _holding(value: Any) -> str:
     """What stands in the place of weights, in words."""
     if isinstance(value, Mapping) and isinstance(value.get("class_name"), str):
         return f"a network {value['class_name'][:60]!r} that lacks parts of one"
-    return f"{len(value)} other entries" if isinstance(value, Mapping) else names.shown(value)
+    return f"{len(value)} other entries" if isinstance(value, Mapping) else tables.shown(value)
 
 
 # --- what is checked
@@ -137,13 +137,13 @@ def tensors(weights: Mapping[str, Any]) -> dict[str, Tensor]:
     found = {}
     for name, value in weights.items():
         if not isinstance(name, str):
-            raise LGFAError(f"the file holds a weight without a name, {names.shown(name)}: it is "
+            raise LGFAError(f"the file holds a weight without a name, {tables.shown(name)}: it is "
                             f"damaged.")
         if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
             value = torch.from_numpy(np.ascontiguousarray(value))
         if not isinstance(value, Tensor):
             raise LGFAError(f"the file holds no tensor under {str(name)[:80]}, but "
-                            f"{names.shown(value)}.")
+                            f"{tables.shown(value)}.")
         found[name] = value
     return found
 
@@ -152,7 +152,7 @@ def check_colours(count: int) -> None:
     """Refuses generators of other pictures than RGB."""
     if count != 3:
         number = {1: "one colour channel", 2: "two colour channels", 4: "four colour channels"}
-        words = number.get(count) or f"{names.shown(count)} colour channels"
+        words = number.get(count) or f"{tables.shown(count)} colour channels"
         raise LGFAError(f"this generator draws pictures of {words}: use one of three, red, green "
                         f"and blue.")
 
@@ -161,7 +161,7 @@ def factor(value: Any, what: str) -> float:
     """A multiplier or a limit as a number; LGFAError, with `what` it is, for all that none can
     be: NaN, 0, numbers without measure, texts."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not 1e-6 <= value <= 1e6:
-        raise LGFAError(f"{what} is {names.shown(value)}: it must be a number above 0, as 0.01 or "
+        raise LGFAError(f"{what} is {tables.shown(value)}: it must be a number above 0, as 0.01 or "
                         f"256 are.")
     return float(value)
 
