@@ -20,15 +20,15 @@ from .domains import check_domain, sample_latent
 from .embed.clip import CLIP
 from .embed.e4e import Encoder
 from .embed.invert import invert, warn_unlike
+from .embed.sentences import check_text
 from .errors import LGFAError
-from .expressions import perform
 from .formats.latents import load_latents, save_latents
 from .frames.render import Progress, render
 from .frames.stylegan2 import Generator
-from .images import MIN_SIDE, read_image, square
+from .media.images import MIN_SIDE, read_image, square
 from .method import METHODS, Method, Recurrent, as_method
-from .texts import check_text
-from .timing import check_motion
+from .trajectory.chain import perform
+from .trajectory.timing import check_motion
 
 FPS = 10.0                                  # of the paper (IV-A)
 
@@ -48,7 +48,7 @@ class Clip:
 
     def save(self, path: str | Path) -> Path:
         """Writes the frames; the suffix chooses the format (see clips.write)."""
-        from .clips import write
+        from .media.clips import write
 
         return write(path, self.frames, self.fps)
 

@@ -146,7 +146,7 @@ def _add_output(group: Any) -> None:
 
 def animate(args: argparse.Namespace) -> None:
     """Everything that can be refused is refused before a network is loaded."""
-    from .clips import check_target, write
+    from .media.clips import check_target, write
 
     if not args.text and args.latents is None:
         raise LGFAError('there is no sentence: add --text "The person is smiling".')
@@ -176,8 +176,8 @@ def _stored(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
     """Latents of --latents and what was noted beside them, checked."""
     if args.latents is None:
         return None, {}
-    from .clips import is_rate
     from .formats.latents import load_latents
+    from .media.clips import is_rate
 
     latents, info = load_latents(args.latents)
     fps, texts = info.get("fps"), info.get("texts")
@@ -192,10 +192,10 @@ def _stored(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
 def _check(args: argparse.Namespace, count: int) -> None:
     """Refuses what cannot work, before anything is loaded."""
     from .animate import check_texts
-    from .clips import check_place
     from .config import check_number
     from .formats.latents import check_latents_target
-    from .timing import check_motion
+    from .media.clips import check_place
+    from .trajectory.timing import check_motion
 
     if args.text:
         check_texts(args.text)
@@ -232,7 +232,7 @@ def _latents(args: argparse.Namespace, animator: Any, stored: Any, count: int) -
     motion = {"strength": args.strength, "easing": args.easing, "hold": args.hold,
               "loop": args.loop, "ping_pong": args.ping_pong}
     if not args.text:
-        from .timing import retime
+        from .trajectory.timing import retime
 
         return retime(stored, count, **motion)
     start = args.image
@@ -255,9 +255,9 @@ def _progress(done: int, total: int) -> None:
 def demo(args: argparse.Namespace) -> None:
     """Clips and a contact sheet of the bundled domain."""
     from .animate import Animator
-    from .clips import check_target, write
+    from .media.clips import check_target, write
+    from .media.sheets import contact_sheet, save_picture
     from .registry import DOMAINS
-    from .sheets import contact_sheet, save_picture
 
     domain = DOMAINS["toon"]
     out = args.out

@@ -381,7 +381,7 @@ def _choose(total: int, count: int, generator: torch.Generator) -> torch.Tensor:
 
 def _read_image(path: Path, size: int) -> torch.Tensor:
     """[3, size, size], -1..1; the centre square of images that are not square."""
-    from .images import read_image
+    from .media.images import read_image
     return read_image(path, size)[0]
 
 

@@ -14,11 +14,10 @@ from torch.utils.checkpoint import checkpoint
 from . import augment, losses
 from .config import TrainConfig
 from .errors import LGFAError
+from .frames.latent_space import W_SAMPLES
 from .nn.covariance import whitening
 from .nn.modules import normal_tensors
 from .ranks import Ranks
-
-W_SAMPLES = 4096                            # codes that measure W's spread
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ import torch
 from .config import MotionConfig
 from .data import Source
 from .embed.clip import CLIP
+from .frames.latent_space import W_SAMPLES, w_samples
 from .frames.stylegan2 import Generator
 from .motion.model import MotionModel
 from .prompts import Prompts
 
-W_SAMPLES = 4096                            # codes that measure W's covariance
 TYPICAL = 128                                # stills and sentences that set the mappers' gain
 
 
@@ -48,16 +48,6 @@ def new_motion(
         motion.set_latent_scale(w_samples(generator) if spread is None else spread(W_SAMPLES))
     motion.calibrate(_typical_codes(motion, generator, clip, source, prompts))
     return motion
-
-
-@torch.no_grad()
-def w_samples(
-    generator: Generator,
-    count: int = W_SAMPLES,
-) -> torch.Tensor:
-    """Style codes [count, w_dim] of random z, always the same."""
-    z = torch.randn(count, generator.config.z_dim, generator=torch.Generator().manual_seed(0))
-    return generator.mapping(z.to(generator.latent_avg))[:, 0]
 
 
 @torch.no_grad()

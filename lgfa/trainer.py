@@ -338,7 +338,7 @@ class Trainer:
     @torch.no_grad()
     def _sample(self) -> Path | None:
         """Sample strips, always of the same stills and sentences; touches no random state."""
-        from .sheets import contact_sheet, save_picture
+        from .media.sheets import contact_sheet, save_picture
         config, objective, device = self.config, self.objective, self.ranks.device
         random = torch.Generator().manual_seed((config.seed + 1) % 2**64)
         count = min(config.sample_rows, len(self.prompts.words))

@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from comfy_execution.graph_utils import GraphBuilder
 
 from ..lgfa.registry import DOMAINS
-from ..lgfa.timing import check_motion
+from ..lgfa.trajectory.timing import check_motion
 from . import folders
 from .checks import Node
 from .language import check_text

@@ -154,13 +154,13 @@ def shown(value: Any) -> str:
 
 # ---------------------------------------------------------------- sockets
 def _image(value: Any, where: str) -> Tensor:
-    from ..lgfa.images import check_batch
+    from ..lgfa.media.images import check_batch
 
     return check_batch(_a(Tensor, value, where, "pictures, from a node that gives an IMAGE"), where)
 
 
 def _mask(value: Any, where: str) -> Tensor:
-    from ..lgfa.images import check_masks
+    from ..lgfa.media.images import check_masks
 
     return check_masks(_a(Tensor, value, where, "masks, from a node that gives a MASK"), where)
 
@@ -211,7 +211,7 @@ def _codes(kind: type, field: str, ndim: int, what: str) -> Callable[[Any, str],
 
 
 def _alignment(value: Any, where: str) -> Any:
-    from ..lgfa.embed.align import Alignment
+    from ..lgfa.photo.align import Alignment
 
     return _a(Alignment, value, where, "the alignment of Align Face").check(where)
 

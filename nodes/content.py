@@ -51,7 +51,7 @@ class InvertFace(Node):
     @classmethod
     def execute(cls, encoder: Network, generator: Network, image: Tensor) -> io.NodeOutput:
         from ..lgfa.embed.invert import invert, warn_unlike
-        from ..lgfa.images import read_batch, square, to_unit
+        from ..lgfa.media.images import read_batch, square, to_unit
 
         find, draw = ready(encoder, generator)
         x = square(read_batch(image), generator.config.resolution)
@@ -102,7 +102,7 @@ class SampleFace(Node):
     def execute(cls, generator: Network, truncation: float, batch_size: int,
                 seed: int) -> io.NodeOutput:
         from ..lgfa.domains import sample_latent
-        from ..lgfa.images import to_unit
+        from ..lgfa.media.images import to_unit
 
         network, = ready(generator)
         progress = comfy.utils.ProgressBar(batch_size)

@@ -5,7 +5,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..lgfa import examples
+from ..lgfa.media import examples
 from . import folders
 from .checks import Node
 from .memory import hand_out

@@ -12,8 +12,8 @@ import folder_paths
 
 from ..lgfa.domains import MODELS, domains
 from ..lgfa.errors import LGFAError
-from ..lgfa.examples import FOLDER as EXAMPLES
 from ..lgfa.formats.names import domain_kinds
+from ..lgfa.media.examples import FOLDER as EXAMPLES
 from ..lgfa.registry import DOMAINS, KINDS
 
 KEY = "lgfa"                                # of folder_paths

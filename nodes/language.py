@@ -87,7 +87,7 @@ class EncodeImage(Node):
 
     @classmethod
     def execute(cls, clip: Network, image: torch.Tensor) -> io.NodeOutput:
-        from ..lgfa.images import read_batch
+        from ..lgfa.media.images import read_batch
 
         model, = ready(clip)
         seen = []

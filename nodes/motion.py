@@ -10,7 +10,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..lgfa.errors import LGFAError
-from ..lgfa.timing import MAX_FRAMES, check_motion
+from ..lgfa.trajectory.timing import MAX_FRAMES, check_motion
 from ..lgfa.trajectory.wplus import EASINGS
 from . import sockets
 from .checks import Node
@@ -165,9 +165,9 @@ class RecurrentMotion(Node):
     @classmethod
     def execute(cls, motion: Network, text: sockets.Words, frames: int, seed: int,
                 image_code: sockets.Look | None = None) -> io.NodeOutput:
-        from ..lgfa.expressions import seed_of
         from ..lgfa.method import motion_codes
         from ..lgfa.nn.batch import row, same_count
+        from ..lgfa.trajectory.chain import seed_of
 
         check_motion(frames, seed)
         check_clips(motion, text, image_code)
@@ -246,8 +246,8 @@ class ChainExpressions(Node):
     def execute(cls, motion: Network, text: sockets.Words, latent: sockets.Still, frames: int,
                 strength: float, hold: int, seed: int, easing: str,
                 image_code: sockets.Look | None = None) -> io.NodeOutput:
-        from ..lgfa.expressions import perform, seed_of
         from ..lgfa.nn.batch import row, same_count
+        from ..lgfa.trajectory.chain import perform, seed_of
 
         z_t = compute(text.z)
         check_motion(frames, seed, strength, easing, hold, parts=len(z_t))
@@ -299,7 +299,7 @@ class Timeline(Node):
     @classmethod
     def validate_inputs(cls, timeline: str | None = None) -> bool | str:
         """The timeline alone: ComfyUI repeats what is said here for every argument."""
-        from ..lgfa.timeline import parse
+        from ..lgfa.trajectory.timeline import parse
 
         try:                                # None comes over a link and is not known yet
             return timeline is None or bool(parse(timeline))
@@ -309,9 +309,9 @@ class Timeline(Node):
     @classmethod
     def execute(cls, motion: Network, clip: Network, latent: sockets.Still, timeline: str,
                 template: str, seed: int, image_code: sockets.Look | None = None) -> io.NodeOutput:
-        from ..lgfa.expressions import perform_cues, seed_of
         from ..lgfa.nn.batch import same_count
-        from ..lgfa.timeline import parse, total_frames
+        from ..lgfa.trajectory.chain import perform_cues, seed_of
+        from ..lgfa.trajectory.timeline import parse, total_frames
 
         cues = parse(timeline)
         check_motion(total_frames(cues), seed)

@@ -25,8 +25,8 @@ Detections = [io.Custom("FACE_LANDMARKS"), io.Custom("BOUNDING_BOX"), io.BBOX]
 
 def detector(choice: str) -> Any:
     """The detector behind a choice, or None; LGFAError when it cannot be had."""
-    from ..lgfa.embed import faces
     from ..lgfa.formats import download, public
+    from ..lgfa.photo import faces
 
     if choice == NONE:
         return None
@@ -95,7 +95,7 @@ class AlignFace(Node):
 
     @classmethod
     def validate_inputs(cls, points: str | None = None) -> bool | str:
-        from ..lgfa.embed import faces
+        from ..lgfa.photo import faces
 
         try:
             return not (points or "").strip() or len(faces.parse_points(points)) > 0
@@ -107,8 +107,8 @@ class AlignFace(Node):
         cls, image: Tensor, size: int, face_index: int, points: str, order: str, framing: str,
         detector: str, mask: Tensor | None = None, detections: Any = None,
     ) -> io.NodeOutput:
-        from ..lgfa.embed import align, faces
-        from ..lgfa.embed.sketch import sketch
+        from ..lgfa.photo import align, faces
+        from ..lgfa.photo.preview import sketch
 
         if detections is not None and not points.strip():
             with reading(f"{cls.define_schema().display_name}: detections"):
@@ -133,7 +133,7 @@ class _Finder:
         self.choice, self.made, self.found = choice, False, None
 
     def __call__(self, image: Tensor) -> Any:
-        from ..lgfa.embed import faces
+        from ..lgfa.photo import faces
 
         if not self.made:
             self.found, self.made = detector(self.choice), True
@@ -185,7 +185,7 @@ class PasteFaceBack(Node):
         cls, photo: Tensor, frames: Tensor, alignment: Any, feather: float, colour_match: float,
         detail: float, region: str, reconstruction: Tensor | None = None,
     ) -> io.NodeOutput:
-        from ..lgfa.embed import paste
+        from ..lgfa.photo import paste
 
         size = paste.frames_bytes(photo, frames)
         if size > LARGEST:

@@ -15,7 +15,7 @@ from .checks import Node
 from .memory import PRECISIONS, Network, arithmetic, ready, stop_if_interrupted
 
 CATEGORY = "LGFA/render"
-LAYOUTS = ("one after another", "side by side")         # of lgfa.frames.film, imported late
+LAYOUTS = ("one after another", "side by side")         # of lgfa.frames.arrange, imported late
 NOISES = ("const", "random", "none")
 PREVIEW = 512                                           # px of a preview's longer side
 MOST_FPS = 240.0
@@ -68,18 +68,18 @@ class RenderAnimation(Node):
     @classmethod
     def execute(cls, generator: Network, trajectory: sockets.Path, fps: float, chunk: int,
                 layout: str, noise: str, precision: str) -> io.NodeOutput:
-        from ..lgfa.frames import film
+        from ..lgfa.frames import arrange
 
         config, (clips, frames) = generator.config, trajectory.w.shape[:2]
         device = management.intermediate_device()
-        out = film.blank(film.film_shape(clips, frames, config.resolution, layout),
+        out = arrange.blank(arrange.film_shape(clips, frames, config.resolution, layout),
                          management.get_free_memory(device), device)
 
-        network, = ready(generator, memory=film.working_bytes(config, chunk))
+        network, = ready(generator, memory=arrange.working_bytes(config, chunk))
         progress = comfy.utils.ProgressBar(clips * frames)
         stop_if_interrupted()
         dtype = arithmetic(precision, generator.device, (torch.float16, torch.bfloat16))
-        for done, picture in film.film(network, trajectory.w, out, layout, chunk, noise, dtype):
+        for done, picture in arrange.film(network, trajectory.w, out, layout, chunk, noise, dtype):
             progress.update_absolute(done, clips * frames, _preview(picture))
             stop_if_interrupted()
         return io.NodeOutput(out, _video(out, fps))

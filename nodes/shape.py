@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..lgfa.timing import MAX_FRAMES, retime
 from ..lgfa.trajectory import wplus
+from ..lgfa.trajectory.timing import MAX_FRAMES, retime
 from . import sockets
 from .checks import Node
 from .memory import compute

@@ -20,7 +20,7 @@ ImageCode = io.Custom("LGFA_IMAGE_CODE")        # Look
 Latent = io.Custom("LGFA_LATENT")               # Still
 MotionCode = io.Custom("LGFA_MOTION_CODE")      # Codes
 Trajectory = io.Custom("LGFA_TRAJECTORY")       # Path
-Alignment = io.Custom("LGFA_ALIGNMENT")         # lgfa.embed.align.Alignment
+Alignment = io.Custom("LGFA_ALIGNMENT")         # lgfa.photo.align.Alignment
 Source = io.Custom("LGFA_SOURCE")               # stills.Stills
 Losses = io.Custom("LGFA_LOSSES")               # training.Losses
 

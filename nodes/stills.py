@@ -65,7 +65,7 @@ def folder_fingerprint(choice: str | None) -> str:
 def encode_images(images: Tensor, encoder: Network, generator: Network) -> Any:
     """IMAGE [B, H, W, 3] -> a source of these stills."""
     from ..lgfa.data import ImageSource
-    from ..lgfa.images import read_batch, square
+    from ..lgfa.media.images import read_batch, square
 
     find, progress, codes = ready(encoder)[0], comfy.utils.ProgressBar(len(images)), []
     # What a training takes must not have been made in inference mode.

@@ -151,7 +151,7 @@ def _trainer(generator: Network, clip: Network, stills: Stills, losses: Losses |
              out: Path) -> tuple[Any, float]:
     """The trainer with networks of its own, and the gain that its result will get."""
     from ..lgfa import setup
-    from ..lgfa.frames.film import working_bytes
+    from ..lgfa.frames.arrange import working_bytes
     from ..lgfa.hashes import network_hash
     from ..lgfa.ranks import Ranks
     from ..lgfa.trainer import Trainer

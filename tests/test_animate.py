@@ -15,7 +15,7 @@ from lgfa.animate import Animator, as_method
 from lgfa.embed.clip import CLIP
 from lgfa.errors import LGFAError
 from lgfa.formats.latents import load_latents, save_latents
-from lgfa.timing import retime
+from lgfa.trajectory.timing import retime
 
 SMILE = "The person is smiling"
 

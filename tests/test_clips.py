@@ -1,4 +1,4 @@
-"""Frames to files of every kind, and what happens when that is not possible (lgfa/clips.py)."""
+"""Frames to files of every kind, and what happens when that is not possible (media/clips.py)."""
 from __future__ import annotations
 
 import os
@@ -14,10 +14,10 @@ import pytest
 import torch
 from PIL import Image, ImageSequence
 
-from lgfa import clips
-from lgfa.clips import check_target, write
 from lgfa.errors import LGFAError
-from lgfa.sheets import contact_sheet, save_picture
+from lgfa.media import clips
+from lgfa.media.clips import check_target, write
+from lgfa.media.sheets import contact_sheet, save_picture
 
 SUFFIXES = (".webp", ".gif", ".png", ".mp4", ".webm", "")
 
@@ -168,7 +168,7 @@ def test_a_disk_that_fills_up(tmp_path: Path) -> None:
     pytest.importorskip("resource")
     program = f"""
 import resource, torch
-from lgfa.clips import write
+from lgfa.media.clips import write
 from lgfa.errors import LGFAError
 frames = torch.rand(8, 64, 64, 3)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))
@@ -205,7 +205,7 @@ def test_video_on_a_full_disk_is_one_sentence(tmp_path: Path, suffix: str, room:
     pytest.importorskip("resource")
     program = f"""
 import resource, torch
-from lgfa.clips import write
+from lgfa.media.clips import write
 from lgfa.errors import LGFAError
 resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))
 try:

@@ -1,4 +1,4 @@
-"""Which texts say something (lgfa/texts.py), wherever one is taken."""
+"""Which texts say something (lgfa/embed/sentences.py), wherever one is taken."""
 from __future__ import annotations
 
 import pytest
@@ -7,10 +7,10 @@ from tiny import tiny_clip_config
 
 from lgfa.animate import check_texts
 from lgfa.embed.clip import CLIP
+from lgfa.embed.sentences import check_text, has_words
 from lgfa.errors import LGFAError
 from lgfa.prompts import Prompts, sentences
-from lgfa.texts import check_text, has_words
-from lgfa.timeline import parse
+from lgfa.trajectory.timeline import parse
 
 EMPTY = [
     "", " ", "\t\r\n", "\u200b", "\u200b\u200c\u200d\u2060\ufeff", "\u00ad", "\ufe0f", "\u0301",

@@ -1,4 +1,4 @@
-"""Every kind of still picture, good and bad (lgfa/images.py)."""
+"""Every kind of still picture, good and bad (lgfa/media/images.py)."""
 from __future__ import annotations
 
 import io
@@ -13,7 +13,7 @@ import torch
 from PIL import Image, ImageCms
 
 from lgfa.errors import LGFAError
-from lgfa.images import MIN_SIDE, read_image, square, to_unit
+from lgfa.media.images import MIN_SIDE, read_image, square, to_unit
 
 
 def ramp(height: int = 24, width: int = 32) -> np.ndarray:

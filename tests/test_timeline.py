@@ -1,4 +1,4 @@
-"""The timeline's text (lgfa/timeline.py) and what is performed from it (lgfa/expressions.py)."""
+"""The timeline's text, and what is performed from it (trajectory/timeline.py, chain.py)."""
 from __future__ import annotations
 
 import pytest
@@ -7,13 +7,13 @@ from tiny import tiny_generator, tiny_motion
 
 from lgfa.animate import Animator
 from lgfa.errors import LGFAError
-from lgfa.expressions import perform_cues
 from lgfa.method import frame_codes, move
 from lgfa.nn.batch import row, same_count
 from lgfa.prompts import sentences
-from lgfa.timeline import EXAMPLE, Cue, parse, total_frames
-from lgfa.timing import MAX_FRAMES
 from lgfa.trajectory import wplus
+from lgfa.trajectory.chain import perform_cues
+from lgfa.trajectory.timeline import EXAMPLE, Cue, parse, total_frames
+from lgfa.trajectory.timing import MAX_FRAMES
 
 
 def test_parts_are_optional_and_in_any_order():

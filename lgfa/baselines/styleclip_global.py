@@ -23,10 +23,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..embed.clip import CLIP, fill_template
+from ..embed.clip import CLIP
+from ..embed.sentences import fill_template
 from ..errors import LGFAError
-from ..expressions import straight
 from ..frames.stylegan2 import Generator, Synthesis
+from ..trajectory.chain import straight
 
 NEUTRAL = "a face"
 TEMPLATES = ("{}", "a picture of {}", "a drawing of {}", "a cartoon of {}", "an image: {}")

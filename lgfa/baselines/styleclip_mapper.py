@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from ..config import MapperConfig
 from ..errors import LGFAError
-from ..expressions import straight
 from ..frames.stylegan2 import EqualizedLinear
 from ..nn.ops import scaled_leaky_relu
+from ..trajectory.chain import straight
 
 RATE_MULTIPLIER = 0.01                      # of the linear layers
 SLICES = {"coarse": slice(0, 4), "medium": slice(4, 8), "fine": slice(8, None),

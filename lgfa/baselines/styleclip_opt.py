@@ -23,8 +23,8 @@ from torch import Tensor
 
 from .. import losses
 from ..errors import LGFAError
+from ..frames.latent_space import spread
 from ..hashes import tensor_hash
-from ..objective import W_SAMPLES
 from .table import Parts, check_still, half, straight
 
 
@@ -182,15 +182,6 @@ class Optimisation:
 def _name(w_s: Tensor, z_t: Tensor) -> str:
     """What an optimisation depends on."""
     return tensor_hash(w_s.float()) + tensor_hash(z_t.float())
-
-
-@torch.no_grad()
-def spread(generator: torch.nn.Module) -> Tensor:
-    """Standard deviation of each number of W over 4096 random z, [w_dim]."""
-    z = torch.randn(W_SAMPLES, generator.config.z_dim,
-                    generator=torch.Generator().manual_seed(0))
-    unit = generator.mapping(z.to(generator.latent_avg))[:, 0].float().std(dim=0)
-    return unit.clamp(min=1e-3 * float(unit.mean()))
 
 
 @contextlib.contextmanager

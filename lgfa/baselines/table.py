@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from ..embed.clip import CLIP
 from ..errors import LGFAError
-from ..expressions import straight as straight  # for the modules of the table
 from ..frames.stylegan2 import Generator
+from ..trajectory.chain import straight as straight  # for the modules of the table
 
 if TYPE_CHECKING:                                       # method.py imports some of these modules
     from ..method import Method

@@ -20,20 +20,7 @@ from torch import nn
 from ..config import ClipConfig
 from ..errors import LGFAError, reason
 from ..optional import package
-from ..texts import check_text
-
-
-def fill_template(template: str, words: str) -> str:
-    """"The person is {}" and "smiling" to "The person is smiling".
-
-    Only the first `{}` is a slot, so other braces in either text stay as they are.
-    Raises LGFAError when the template has no slot.
-    """
-    before, slot, after = template.partition("{}")
-    if not slot:
-        raise LGFAError(f"the prompt template {template!r} has no {{}} for the words: "
-                        'write for example "The person is {}".')
-    return before + words + after
+from .sentences import check_text
 
 
 class CLIP(nn.Module):

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -9,8 +10,10 @@ from torch import Tensor
 
 from ..config import check_fits
 from ..errors import LGFAError
-from ..frames.stylegan2 import Generator
 from .e4e import Encoder
+
+if TYPE_CHECKING:
+    from ..frames.stylegan2 import Generator
 
 UNLIKE = 0.12                               # rms of 0..1 at 32 px: the inversion is another picture
 

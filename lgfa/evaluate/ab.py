@@ -21,9 +21,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..clips import _to_bytes
 from ..errors import LGFAError, reading, short
 from ..files import atomic_path
+from ..media.images import to_uint8
 
 FORMAT, VERSION = "ab-choices", 1           # of the files that the page hands out
 PAGE = Path(__file__).with_name("ab.html")
@@ -109,7 +109,7 @@ def _frames(clip: Any) -> np.ndarray:
     frames = torch.as_tensor(getattr(clip, "frames", clip))
     if frames.ndim != 4 or frames.shape[-1] != 3 or len(frames) == 0:
         raise LGFAError(f"a clip must be [T,H,W,3], not {list(frames.shape)}.")
-    whole = _to_bytes(frames)
+    whole = to_uint8(frames)
     scale = SIDE / max(whole.shape[1:3])
     if scale >= 1:
         return whole

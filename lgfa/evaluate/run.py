@@ -14,7 +14,7 @@ from ..metrics import registry, traits
 from ..metrics.registry import Eyes, Shown
 from ..toon import sample
 from ..toon.renderer import render
-from ..trajectory.wplus import chain_frames
+from ..trajectory.chain import chain_frames
 from .plan import Job
 from .store import Record, Store
 from .subjects import Subject

@@ -13,12 +13,12 @@ from torch import Tensor
 from .. import formats
 from ..baselines.table import BASELINES, Parts
 from ..errors import LGFAError
-from ..expressions import straight
 from ..files import remove_leftovers
 from ..formats import names
 from ..hashes import file_hash, network_hash, text_hash
 from ..method import Method, Recurrent
 from ..toon.variants import VARIANTS, train_variant
+from ..trajectory.chain import straight
 
 OWN = "lgfa"                                # the bundled motion model
 VARIANT = "lgfa:"                           # begins the name of a variant

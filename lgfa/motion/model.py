@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ..config import ClipConfig, MotionConfig
 from ..embed.clip import CLIP
 from ..errors import LGFAError
-from ..trajectory.mappers import Mapper
+from .mappers import Mapper
 from .recurrent import RecurrentMotion
 
 CHUNK = 256             # frames that pass the motion mapper at once when nothing is learned

@@ -10,8 +10,8 @@ import torch
 
 from .. import arguments, domains, formats, registry, signals
 from ..cli import Parser, guarded
-from ..clips import check_place
 from ..files import atomic_path
+from ..media.clips import check_place
 
 ORDER = ("attributes", "identity", "judge", "perceptual", "generator", "clip", "encoder", "motion")
 WHAT = {"judge": "second identity network, which measures"}
@@ -176,7 +176,7 @@ def report(options) -> int:
 @torch.no_grad()
 def look(options) -> int:
     """Drawings (and the generator's pictures under them) of every expression on some people."""
-    from ..sheets import check_picture, contact_sheet, save_picture
+    from ..media.sheets import check_picture, contact_sheet, save_picture
     from . import sample
     from . import table as tb
     from .renderer import render
@@ -200,7 +200,7 @@ def look(options) -> int:
 def gallery(options) -> int:
     """A grid of clips as one animated picture: a person and an expression in each cell."""
     from ..animate import Animator
-    from ..clips import check_target, write
+    from ..media.clips import check_target, write
     from . import table as tb
 
     check_target(options.out, 12)

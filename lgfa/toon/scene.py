@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFilter
 
-from ..embed.align import points_text
-from ..examples import FOLDER
+from ..media.examples import FOLDER
+from ..photo.align import points_text
 from . import table as tb
 from .renderer import EYE_Y, MOUTH_Y, NOSE_Y, render
 

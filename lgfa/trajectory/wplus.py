@@ -269,16 +269,6 @@ def join(a: Tensor, b: Tensor, overlap: int = 0) -> Tensor:
                       b.narrow(TIME, overlap, second - overlap)], dim=TIME)
 
 
-def chain_frames(frames: int, parts: int) -> list[int]:
-    """Frames of each part of a chain, neighbours sharing the frame at their seam, so that the
-    chain has `frames` in all; at least 2 each (a chain with fewer is resampled afterwards)."""
-    if parts < 1:
-        raise LGFAError("a chain needs at least one sentence.")
-    steps = max(check_frames(frames) - 1, parts)
-    cuts = [k * steps // parts for k in range(parts + 1)]
-    return [b - a + 1 for a, b in zip(cuts, cuts[1:], strict=False)]
-
-
 def let_go(
     path: Tensor,               # of a motion that begins away from the still
     still: Tensor,              # [.., L, w_dim], where the offset that is to go was counted from
@@ -291,37 +281,6 @@ def let_go(
     share = torch.where(total > 0, arc / total.clamp(min=1e-300), even)
     before = path.narrow(TIME, 0, 1) - still.unsqueeze(TIME)
     return path - _frames_of(share, path) * before
-
-
-def chain(
-    step: Callable[[Tensor, int, int], Tensor],     # (start [.., L, w], part, frames) -> path
-    start: Tensor,                                  # the still [L, w_dim] or [B, L, w_dim]
-    parts: int,                                     # expressions, any number from 1
-    frames: int,                                    # frames of the whole, exact
-) -> Tensor:
-    """Next expression from the last latent of the one before (paper IV-E2): [.., frames, L, w].
-
-    `step` makes one expression's trajectory of exactly the frames asked, beginning at `start`;
-    its first frame is the seam and comes once.
-    """
-    return resample(chain_counts(step, start, chain_frames(frames, parts)), frames)
-
-
-def chain_counts(
-    step: Callable[[Tensor, int, int], Tensor],     # as in `chain`
-    start: Tensor,                                  # as in `chain`
-    counts: Sequence[int],                          # frames of each part, its seam included
-) -> Tensor:
-    """A chain whose parts have frame counts of their own: [.., sum - parts + 1, L, w]."""
-    done: list[Tensor] = []
-    for part, count in enumerate(counts):
-        path = check_path(step(start, part, count))
-        if path.shape[TIME] != count:
-            raise LGFAError(f"part {part + 1} of the chain has {path.shape[TIME]} frames where "
-                            f"{count} were asked.")
-        start = path.select(TIME, count - 1)
-        done.append(path.narrow(TIME, 1, count - 1) if done else path)
-    return torch.cat(done, dim=TIME)
 
 
 # ---- inside

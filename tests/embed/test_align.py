@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from lgfa import examples
-from lgfa.embed import align
 from lgfa.errors import LGFAError
+from lgfa.media import examples
+from lgfa.photo import align
 from lgfa.toon import scene
 
 FACE = np.array([[100.0, 120], [160, 118], [131, 150], [108, 182], [155, 181]])
@@ -113,7 +113,7 @@ def test_impossible_points_are_refused(points, words):
 
 
 def test_points_can_be_read_back():
-    from lgfa.embed.faces import parse_points
+    from lgfa.photo.faces import parse_points
 
     text = align.points_text(np.stack([FACE, FACE + 7]))
     assert text.count("\n") == 1

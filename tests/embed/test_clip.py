@@ -11,7 +11,8 @@ import torch
 
 from lgfa import formats
 from lgfa.config import ClipConfig
-from lgfa.embed.clip import CLIP, fill_template
+from lgfa.embed.clip import CLIP
+from lgfa.embed.sentences import fill_template
 from lgfa.errors import LGFAError
 from lgfa.formats.loading import load_clip
 from lgfa.formats.open_clip import from_open_clip

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from lgfa import examples
-from lgfa.embed import align, faces
 from lgfa.errors import LGFAError
 from lgfa.formats import download, public
+from lgfa.media import examples
+from lgfa.photo import align, faces
 from lgfa.toon import scene
 
 YUNET = Path(__file__).resolve().parents[3] / "shared" / "faces" / public.known("yunet").file

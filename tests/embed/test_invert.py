@@ -9,7 +9,7 @@ from tiny import tiny_encoder, tiny_generator
 
 from lgfa.embed.invert import UNLIKE, distance, invert, warn_unlike
 from lgfa.errors import LGFAError
-from lgfa.images import read_batch
+from lgfa.media.images import read_batch
 
 
 def test_invert_gives_codes_pictures_and_distances():

@@ -4,9 +4,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lgfa import examples
-from lgfa.embed import align, paste
 from lgfa.errors import LGFAError
+from lgfa.media import examples
+from lgfa.photo import align, paste
 from lgfa.toon import scene
 
 

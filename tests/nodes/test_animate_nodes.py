@@ -152,7 +152,7 @@ def prompt(image: bool, **inputs):
 
 
 def test_another_strength_runs_neither_clip_nor_e4e_again(execute, pack):
-    picture = pack.lgfa.examples.names()[0]
+    picture = pack.lgfa.media.examples.names()[0]
     graph = prompt(True)
     graph["3"]["inputs"]["picture"] = picture
     counts, first = execute(graph)

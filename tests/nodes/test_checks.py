@@ -36,7 +36,7 @@ def usual(pack, tiny_domain):
     import importlib
 
     sockets, training = pack.nodes.sockets, pack.nodes.training
-    align = importlib.import_module(f"{pack.__name__}.lgfa.embed.align")
+    align = importlib.import_module(f"{pack.__name__}.lgfa.photo.align")
     generator, encoder, clip, motion = tiny_domain
     where = align.Alignment(np.array([[[20.0, 0, 2], [0, 20, 2]]]), np.ones((1, 5, 2)), 16,
                             (24, 24), "toon")
@@ -284,7 +284,7 @@ def test_pictures_of_other_channels_are_those_of_three(run, tiny_domain, channel
 def test_good_pictures_are_not_copied(pack):
     import importlib
 
-    images = importlib.import_module(f"{pack.__name__}.lgfa.images")
+    images = importlib.import_module(f"{pack.__name__}.lgfa.media.images")
     good = torch.rand(2, 32, 32, 3)
     assert images.check_batch(good) is good
     over = good * 1.4 - 0.2                                 # as a sharper leaves them

@@ -125,7 +125,7 @@ def test_without_opencv_all_four_ways_are_named(run, scene, monkeypatch):
 
 
 def test_a_missing_model_is_only_fetched_when_asked(pack, run, scene, monkeypatch, comfy_home):
-    faces = importlib.import_module(f"{pack.__name__}.lgfa.embed.faces")
+    faces = importlib.import_module(f"{pack.__name__}.lgfa.photo.faces")
     download = importlib.import_module(f"{pack.__name__}.lgfa.formats.download")
     public = importlib.import_module(f"{pack.__name__}.lgfa.formats.public")
     asked = []

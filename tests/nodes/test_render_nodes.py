@@ -57,7 +57,7 @@ def test_frames_are_the_librarys(run, domain):
 
 
 def test_layouts(run, pack, tiny_domain, paths):
-    assert pack.nodes.render.LAYOUTS == pack.lgfa.frames.film.LAYOUTS
+    assert pack.nodes.render.LAYOUTS == pack.lgfa.frames.arrange.LAYOUTS
     side = RESOLUTION
     one, two = (run("LGFA_RenderAnimation", generator=tiny_domain[0], chunk=3,
                     trajectory=only(paths, k))[0] for k in range(2))
@@ -139,7 +139,7 @@ def test_absurd_sizes_are_refused_before_anything_is_allocated(
 
 
 def test_a_failing_allocation_is_a_sentence(pack, monkeypatch):
-    film = pack.lgfa.frames.film
+    film = pack.lgfa.frames.arrange
 
     def refuse(*_, **__):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")

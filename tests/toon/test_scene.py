@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from lgfa import LGFAError, examples
-from lgfa.embed.faces import parse_points
+from lgfa import LGFAError
+from lgfa.media import examples
+from lgfa.photo.faces import parse_points
 from lgfa.toon import scene
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lgfa.config import MotionConfig
-from lgfa.trajectory.mappers import EqualLinear, Mapper, pixel_norm
+from lgfa.motion.mappers import EqualLinear, Mapper, pixel_norm
 
 
 def tiny(**others) -> MotionConfig:

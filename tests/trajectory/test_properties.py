@@ -10,9 +10,9 @@ from hypothesis.extra.numpy import arrays
 
 from lgfa.errors import LGFAError
 from lgfa.formats.latents import load_latents, save_latents
-from lgfa.timeline import parse, total_frames
-from lgfa.timing import retime
 from lgfa.trajectory import wplus
+from lgfa.trajectory.timeline import parse, total_frames
+from lgfa.trajectory.timing import retime
 
 SIZES = [1.0, float(2**50), float(np.float32(1e30))]     # the last one's square is no float32
 EASINGS = st.sampled_from(list(wplus.EASINGS))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lgfa.errors import LGFAError
-from lgfa.trajectory import wplus
+from lgfa.trajectory import chain, wplus
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_concatenate_drops_the_doubled_seam(line):
 
 @pytest.mark.parametrize("frames, parts", [(32, 2), (33, 2), (16, 3), (7, 6), (100, 7), (2, 1)])
 def test_chain_counts(frames, parts):
-    counts = wplus.chain_frames(frames, parts)
+    counts = chain.chain_frames(frames, parts)
     assert len(counts) == parts and min(counts) >= 2
     assert sum(counts) - (parts - 1) == frames
     assert max(counts) - min(counts) <= 1
@@ -176,7 +176,7 @@ def test_chain(frames, parts):
         return start + (part + 1) * torch.linspace(0, 1, count).reshape(-1, 1, 1)
 
     still = torch.zeros(2, 3)
-    out = wplus.chain(step, still, parts, frames)
+    out = chain.chain(step, still, parts, frames)
     total = parts * (parts + 1) / 2
     assert len(out) == frames and torch.equal(out[0], still)
     if frames > 1:
@@ -188,13 +188,13 @@ def test_chain(frames, parts):
 
 
 def test_chain_of_batches():
-    out = wplus.chain(lambda w, k, n: w[:, None] + torch.linspace(0, 1, n).reshape(1, n, 1, 1),
+    out = chain.chain(lambda w, k, n: w[:, None] + torch.linspace(0, 1, n).reshape(1, n, 1, 1),
                       torch.zeros(2, 4, 6), 2, 9)
     assert out.shape == (2, 9, 4, 6)
     with pytest.raises(LGFAError, match="part 1 .* has 3 frames where 5"):
-        wplus.chain(lambda w, k, n: w[None].expand(3, -1, -1), torch.zeros(4, 6), 2, 9)
+        chain.chain(lambda w, k, n: w[None].expand(3, -1, -1), torch.zeros(4, 6), 2, 9)
     with pytest.raises(LGFAError, match="at least one sentence"):
-        wplus.chain(lambda w, k, n: w[None], torch.zeros(4, 6), 0, 9)
+        chain.chain(lambda w, k, n: w[None], torch.zeros(4, 6), 0, 9)
 
 
 # ---- dtypes, gradients, refusals

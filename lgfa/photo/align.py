@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import LGFAError
-from ..images import check_batch
+from ..media.images import check_batch
 
 FRAMINGS = ("toon", "FFHQ")
 MIN_EYES = 2.0              # pixels between the eyes, below which nothing of a face is left
@@ -174,10 +174,10 @@ def cut(images: Tensor, where: Alignment) -> Tensor:
     unit = torch.stack([u, v, torch.ones_like(u)], dim=-1)                   # [S,S,3]
     out = []
     for image, matrix, side in zip(images, where.matrix, where.sides(), strict=True):
-        x = _shrink(image[None].movedim(-1, 1).float(), where.size / side)
+        x = shrink(image[None].movedim(-1, 1).float(), where.size / side)
         grid = unit @ torch.from_numpy(matrix).T                            # [S,S,2] in pixels
         grid = grid / torch.tensor([width, height]) * 2 - 1
-        out.append(_sample(x, grid.to(x)[None], "reflection"))
+        out.append(sample_at(x, grid.to(x)[None], "reflection"))
     return torch.cat(out).clamp(0, 1).movedim(1, -1).contiguous()
 
 
@@ -192,7 +192,7 @@ def _check_reach(where: Alignment) -> None:
                         f"they are counted in pixels from its left and upper edge.")
 
 
-def _shrink(x: Tensor, factor: float) -> Tensor:
+def shrink(x: Tensor, factor: float) -> Tensor:
     """x [N,C,H,W] made smaller by the factor, antialiased; as it is when the factor is above 1."""
     if factor >= 0.95:
         return x
@@ -200,7 +200,7 @@ def _shrink(x: Tensor, factor: float) -> Tensor:
     return F.interpolate(x, size, mode="bicubic", align_corners=False, antialias=True)
 
 
-def _sample(x: Tensor, grid: Tensor, padding: str = "border", mode: str = "bicubic") -> Tensor:
+def sample_at(x: Tensor, grid: Tensor, padding: str = "border", mode: str = "bicubic") -> Tensor:
     """grid_sample, which knows bicubic only where pixels are whole at the edges."""
     return F.grid_sample(x, grid, mode=mode, padding_mode=padding, align_corners=False)
 

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from .clips import _to_bytes, check_place
-from .errors import LGFAError
-from .files import atomic_path
+from ..errors import LGFAError
+from ..files import atomic_path
+from .clips import check_place
+from .images import to_uint8
 
 KINDS = {".png": "PNG", ".webp": "WEBP", ".jpg": "JPEG", ".jpeg": "JPEG"}
 PAPER, INK = (255, 255, 255), (40, 40, 48)
@@ -85,5 +86,5 @@ def _row(frames: Any, columns: int, gap: int) -> np.ndarray:
     count = min(columns, len(frames))
     chosen = torch.linspace(0, len(frames) - 1, count).round().long()
     paper = np.full((frames.shape[1], gap, 3), 255, dtype=np.uint8)
-    parts = [part for i in chosen for part in (_to_bytes(frames[i]), paper)]
+    parts = [part for i in chosen for part in (to_uint8(frames[i]), paper)]
     return np.concatenate(parts[:-1], axis=1)

@@ -4,10 +4,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from . import config
-from .errors import LGFAError, short
-from .nn.random import check_seed
-from .trajectory import wplus
+from .. import config
+from ..errors import LGFAError, short
+from ..nn.random import check_seed
+from . import wplus
 
 MAX_FRAMES = 100_000                        # their latents alone are several GB
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from .errors import LGFAError, is_out_of_memory, reading, reason
+from ..errors import LGFAError, is_out_of_memory, reading, reason
 
 MIN_SIDE = 16                               # pixels; nothing of a face is left below
 MAX_PIXELS = 128_000_000                    # a 108 megapixel photograph passes, a bomb does not

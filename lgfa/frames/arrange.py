@@ -9,7 +9,7 @@ from torch import Tensor
 from ..config import GeneratorConfig
 from ..devices import FLOAT, check_room
 from ..errors import LGFAError, is_out_of_memory
-from ..images import to_unit
+from ..media.images import to_unit
 from .render import render
 from .stylegan2 import Generator
 

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import LGFAError
-from ..images import check_batch
-from .align import Alignment, _sample, _shrink, box, cut, inverse
+from ..media.images import check_batch
+from .align import Alignment, box, cut, inverse, sample_at, shrink
 
 REGIONS = ("face", "whole crop")
 FACE = {                                    # ellipses in the crop: centre u, v, half axes
@@ -167,8 +167,8 @@ class _Place:
 
     def _warp(self, crop: Tensor, mode: str = "bicubic") -> Tensor:
         """[1,S,S,C] of the crop -> [h,w,C] under the photo's pixels."""
-        x = _shrink(crop.movedim(-1, 1), self.factor)
-        return _sample(x, self.grid, "border", mode)[0].movedim(0, -1)
+        x = shrink(crop.movedim(-1, 1), self.factor)
+        return sample_at(x, self.grid, "border", mode)[0].movedim(0, -1)
 
 
 def _calm(moved: Tensor) -> Tensor:

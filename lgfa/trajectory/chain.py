@@ -10,9 +10,11 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from ..errors import LGFAError
+from . import wplus
 from .timeline import Cue
 from .timing import one_way, there_and_back
-from .trajectory import wplus
+from .wplus import TIME, check_frames, check_path, resample
 
 # (w_s [1,L,w_dim], z_v [1,d] or None, z_t [1,d], frames, seed) -> [1,frames,L,w_dim]; a Method
 Move = Callable[[Tensor, "Tensor | None", Tensor, int, int], Tensor]
@@ -50,7 +52,7 @@ def perform(
         return wplus.hold(wplus.ease(path, easing), end=hold)
 
     there = one_way(frames, hold, loop, ping_pong)
-    path = wplus.chain(step, w_s, len(embedded), there)[0]
+    path = chain(step, w_s, len(embedded), there)[0]
     return there_and_back(path, frames, hold, loop, ping_pong)
 
 
@@ -75,7 +77,7 @@ def perform_cues(
 
     # The still is frame 1 of the first cue; the others begin with the frame before theirs.
     counts = [cue.frames + (part > 0) for part, cue in enumerate(cues)]
-    return wplus.chain_counts(step, w_s, counts)[0]
+    return chain_counts(step, w_s, counts)[0]
 
 
 def straight(start: Tensor, end: Tensor, frames: int) -> Tensor:
@@ -87,3 +89,44 @@ def straight(start: Tensor, end: Tensor, frames: int) -> Tensor:
 def seed_of(seed: int, index: int) -> int:
     """The seed of a later expression, or of a later clip of a batch; the first one's is `seed`."""
     return seed if index == 0 else (seed + index) % 2**64
+
+
+def chain_frames(frames: int, parts: int) -> list[int]:
+    """Frames of each part of a chain, neighbours sharing the frame at their seam, so that the
+    chain has `frames` in all; at least 2 each (a chain with fewer is resampled afterwards)."""
+    if parts < 1:
+        raise LGFAError("a chain needs at least one sentence.")
+    steps = max(check_frames(frames) - 1, parts)
+    cuts = [k * steps // parts for k in range(parts + 1)]
+    return [b - a + 1 for a, b in zip(cuts, cuts[1:], strict=False)]
+
+
+def chain(
+    step: Callable[[Tensor, int, int], Tensor],     # (start [.., L, w], part, frames) -> path
+    start: Tensor,                                  # the still [L, w_dim] or [B, L, w_dim]
+    parts: int,                                     # expressions, any number from 1
+    frames: int,                                    # frames of the whole, exact
+) -> Tensor:
+    """Next expression from the last latent of the one before (paper IV-E2): [.., frames, L, w].
+
+    `step` makes one expression's trajectory of exactly the frames asked, beginning at `start`;
+    its first frame is the seam and comes once.
+    """
+    return resample(chain_counts(step, start, chain_frames(frames, parts)), frames)
+
+
+def chain_counts(
+    step: Callable[[Tensor, int, int], Tensor],     # as in `chain`
+    start: Tensor,                                  # as in `chain`
+    counts: Sequence[int],                          # frames of each part, its seam included
+) -> Tensor:
+    """A chain whose parts have frame counts of their own: [.., sum - parts + 1, L, w]."""
+    done: list[Tensor] = []
+    for part, count in enumerate(counts):
+        path = check_path(step(start, part, count))
+        if path.shape[TIME] != count:
+            raise LGFAError(f"part {part + 1} of the chain has {path.shape[TIME]} frames where "
+                            f"{count} were asked.")
+        start = path.select(TIME, count - 1)
+        done.append(path.narrow(TIME, 1, count - 1) if done else path)
+    return torch.cat(done, dim=TIME)

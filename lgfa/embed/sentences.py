@@ -4,7 +4,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from .errors import LGFAError
+from ..errors import LGFAError
 
 # Unicode calls these letters, symbols or unassigned, but they show nothing: fillers of Hangul and
 # Braille, a note without a head, code points kept for invisible ones, and those that are none.
@@ -34,3 +34,16 @@ def _is_encodable(text: str) -> bool:
     except UnicodeEncodeError:              # halves of characters, or bytes of another encoding
         return False
     return True
+
+
+def fill_template(template: str, words: str) -> str:
+    """"The person is {}" and "smiling" to "The person is smiling".
+
+    Only the first `{}` is a slot, so other braces in either text stay as they are.
+    Raises LGFAError when the template has no slot.
+    """
+    before, slot, after = template.partition("{}")
+    if not slot:
+        raise LGFAError(f"the prompt template {template!r} has no {{}} for the words: "
+                        'write for example "The person is {}".')
+    return before + words + after

@@ -16,10 +16,10 @@ import difflib
 import re
 from dataclasses import dataclass
 
-from .errors import LGFAError
-from .texts import has_words
+from ..embed.sentences import has_words
+from ..errors import LGFAError
 from .timing import MAX_FRAMES
-from .trajectory.wplus import EASINGS
+from .wplus import EASINGS
 
 FRAMES = 16                                 # of a line that does not say
 STILL = "(still)"                           # the text of a line that goes back

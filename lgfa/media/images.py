@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from .errors import LGFAError, reading
-from .image_files import MAX_PIXELS, MIN_SIDE, check_size, open_image
+from ..errors import LGFAError, reading
+from .decoding import MAX_PIXELS, MIN_SIDE, check_size, open_image
 
 __all__ = ["MAX_PIXELS", "MIN_SIDE", "check_batch", "check_masks", "read_batch", "read_image",
            "square", "to_unit"]
@@ -259,3 +259,14 @@ def _finish(x: Tensor) -> Tensor:
     if x.shape[1] in (2, 4):
         x = _on_white(x[:, :-1], x[:, -1:])
     return x.expand(-1, 3, -1, -1).contiguous().float() * 2 - 1
+
+
+def to_uint8(frame: Tensor) -> np.ndarray:
+    """Floats 0..1 (or uint8) [H,W,3] -> uint8."""
+    if frame.dtype == torch.uint8:
+        return frame.cpu().numpy()
+    frame = frame.detach().float().cpu()
+    if not torch.isfinite(frame).all():
+        raise LGFAError("a frame holds values that are not numbers (NaN or infinity): "
+                        "try float32 instead of half precision.")
+    return frame.mul(255).round().clamp(0, 255).to(torch.uint8).numpy()

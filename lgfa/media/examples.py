@@ -5,10 +5,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from .errors import LGFAError
+from ..errors import LGFAError
 from .images import read_image, to_unit
 
-FOLDER = Path(__file__).resolve().parent.parent / "workflows" / "examples"
+FOLDER = Path(__file__).resolve().parents[2] / "workflows" / "examples"
 
 
 def names() -> list[str]:

@@ -17,8 +17,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .errors import LGFAError, short
-from .files import atomic_folder, atomic_path, check_file
+from ..errors import LGFAError, short
+from ..files import atomic_folder, atomic_path, check_file
+from .images import to_uint8
 
 MAX_STRIP = 65_500                          # pixels; few viewers open a wider picture
 MAX_FPS = 240.0                             # frames a second; more is a mistyped number
@@ -137,20 +138,9 @@ def _each(frames: Any) -> Iterator[np.ndarray]:
             if frame.shape != size:
                 raise LGFAError(f"all frames must have one size, not {list(size[:2])} "
                                 f"and {list(frame.shape[:2])}.")
-            yield _to_bytes(frame)
+            yield to_uint8(frame)
     if size is None:
         raise LGFAError("there is no frame to write.")
-
-
-def _to_bytes(frame: Tensor) -> np.ndarray:
-    """Floats 0..1 (or uint8) [H,W,3] -> uint8."""
-    if frame.dtype == torch.uint8:
-        return frame.cpu().numpy()
-    frame = frame.detach().float().cpu()
-    if not torch.isfinite(frame).all():
-        raise LGFAError("a frame holds values that are not numbers (NaN or infinity): "
-                        "try float32 instead of half precision.")
-    return frame.mul(255).round().clamp(0, 255).to(torch.uint8).numpy()
 
 
 def _durations(fps: float, unit: float) -> Iterator[int]:
