@@ -79,10 +79,10 @@ def evaluate(args: argparse.Namespace) -> None:
     """Runs it. Raises LGFAError for anything that does not fit."""
     import torch
 
-    from . import ranks
     from .errors import LGFAError
     from .evaluate.evaluation import Evaluation, Options
     from .evaluate.tables import TOPICS
+    from .training import distributed
 
     topics = tuple(TOPICS) if args.tables.strip() == "all" else _names(args.tables)
     options = Options(
@@ -95,7 +95,7 @@ def evaluate(args: argparse.Namespace) -> None:
     if args.threads < 0:
         raise LGFAError(f"--threads must be 0 or a positive number, not {args.threads}.")
 
-    here = ranks.start(args.device)
+    here = distributed.start(args.device)
     try:
         if args.threads or here.size > 1:
             torch.set_num_threads(args.threads or 1)
@@ -109,7 +109,7 @@ def evaluate(args: argparse.Namespace) -> None:
             print(f"{options.out / 'report.md'}: {len(report['bars'])} bars, {len(missed)} missed"
                   + "".join(f"\n  missed: {what}" for what in missed))
     finally:
-        ranks.stop()
+        distributed.stop()
 
 
 def command(arguments: list[str]) -> str:

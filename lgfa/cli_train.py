@@ -78,7 +78,7 @@ def add_train_parser(
     subparsers: Any,                        # of argparse
 ) -> None:
     """Adds `train`; its handler is a function of the parsed arguments."""
-    from .config import TrainConfig
+    from .training.config import TrainConfig
     parser = subparsers.add_parser(
         "train", help="train a motion model", description=DESCRIPTION, epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -155,9 +155,10 @@ def _add_model(group: Any) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """Loads, trains, says what it does. Raises LGFAError for anything that does not fit."""
-    from . import claim, devices, ranks, setup
-    from .config import TrainConfig
-    from .trainer import Trainer
+    from . import devices
+    from .training import claim, distributed, setup
+    from .training.config import TrainConfig
+    from .training.trainer import Trainer
 
     claim.check_place(args.out)
     domain = args.domain or (None if args.generator else "toon")
@@ -166,7 +167,7 @@ def train(args: argparse.Namespace) -> None:
     given = {name: value for name, value in given.items() if value is not None}
     special = setup.special_settings(own.settings() if own else None)
     config = TrainConfig(**{**special, **given})
-    here, asked = ranks.start(args.device), []
+    here, asked = distributed.start(args.device), []
     say = _speaker(here.first, asked)
     try:
         here.on_first(lambda: claim.check_free(args.out))       # before minutes of encoding
@@ -185,13 +186,13 @@ def train(args: argparse.Namespace) -> None:
             try:
                 result = trainer.run(args.resume)
             except (RuntimeError, MemoryError) as error:
-                raise devices.no_memory(ranks.lost(error, here), NO_MEMORY) from error
+                raise devices.no_memory(distributed.lost(error, here), NO_MEMORY) from error
         ended = "stopped" if result.stopped else "finished"
         say(f"{ended} at step {result.step}: {result.network}")
         if result.stopped:
             say("the same command with --resume goes on from here.")
     finally:
-        ranks.stop()
+        distributed.stop()
 
 
 def _load_networks(args: Any, config: Any, domain: str | None, device: Any) -> dict[str, Any]:
@@ -225,15 +226,15 @@ def _load_networks(args: Any, config: Any, domain: str | None, device: Any) -> d
 
 def _prompts(file: str | None, own: Any) -> Any:
     """From a file, or the domain's own, or the paper's."""
-    from .prompts import Prompts
-    from .setup import own_prompts
+    from .training.prompts import Prompts
+    from .training.setup import own_prompts
     return Prompts.read(file) if file else own_prompts(own)
 
 
 def _source(args: Any, own: Any, networks: dict[str, Any], here: Any, say: Any) -> Any:
     """The stills that --source names."""
-    from .data import FolderSource, LatentSource
-    from .setup import samples
+    from .training.data import FolderSource, LatentSource
+    from .training.setup import samples
     generator = networks["generator"]
     kind, _, path = args.source.partition(":")
     if kind == "samples" and not path:
@@ -259,8 +260,7 @@ def _motion(
     prompts: Any,
 ) -> Any:
     """A fresh motion model: the domain's own choices, then what was asked for."""
-    from .prepare import new_motion
-    from .setup import motion_choices
+    from .training.setup import motion_choices, new_motion
     blind = False if args.no_visual else None
     choices = motion_choices(own, config.frames, schedule=args.schedule, visual=blind,
                              visual_mapper=blind, shared_layers=args.shared_layers or None)

@@ -35,7 +35,7 @@ KINDS = {
     "perceptual": Kind("perceptual trunk", "embed.perceptual:Perceptual",
                        (("config", "config:PerceptualConfig"),)),
     "attributes": Kind("attribute network", "toon.attributes:Attributes",
-                       (("config", "config:AttributesConfig"),)),
+                       (("config", "toon.attributes:AttributesConfig"),)),
 }
 
 
@@ -67,16 +67,16 @@ class Domain:
     stills: str                             # "module:function" (generator, seeds) -> [N,L,w_dim]
     template: str                           # sentence in which its words were trained
     words: tuple[str, ...]                  # expressions that show it well
-    training: str | None = None             # module with its own ways of training (setup.py)
+    training: str | None = None             # module with its own ways of training
 
 
 DOMAINS = {
     "toon": Domain(
         name="toon",
-        stills="toon.sample:still_latents",
+        stills="toon.sampling:still_latents",
         template="The person is {}",
         words=("smiling", "angry", "crying", "surprised", "winking", "sad"),
-        training="toon.motion",
+        training="training.toon.motion",
     ),
 }
 

@@ -18,7 +18,7 @@ TEMPLATE = "The person is {}"
 
 def check_text(text: str | None, template: str | None) -> bool | str:
     """For validate_inputs: True, or what is wrong; None comes over a link and is not known yet."""
-    from ..lgfa.prompts import sentences
+    from ..lgfa.training.prompts import sentences
 
     try:
         sentences("smiling" if text is None else text, "{}" if template is None else template)
@@ -58,7 +58,7 @@ class EncodeText(Node):
 
     @classmethod
     def execute(cls, clip: Network, text: str, template: str) -> io.NodeOutput:
-        from ..lgfa.prompts import sentences
+        from ..lgfa.training.prompts import sentences
 
         texts = sentences(text, template)
         model, = ready(clip)

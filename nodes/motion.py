@@ -332,7 +332,7 @@ class Timeline(Node):
     @staticmethod
     def _read(clip: Network, cues: tuple, template: str) -> tuple[list, list]:
         """The sentence of each cue and its z_t [1, d]; None for one that leads to the still."""
-        from ..lgfa.prompts import sentences
+        from ..lgfa.training.prompts import sentences
 
         texts = [cue.text if cue.back else sentences(cue.text, template)[0] for cue in cues]
         model, = ready(clip)

@@ -28,7 +28,7 @@ class Stills:
 
     generator: str                          # Network.name of the generator that they belong to
     truncation: float                       # of samples
-    source: Any = None                      # lgfa.data source; None = samples
+    source: Any = None                      # lgfa.training.data source; None = samples
 
 
 def input_folders() -> list[str]:
@@ -64,8 +64,8 @@ def folder_fingerprint(choice: str | None) -> str:
 
 def encode_images(images: Tensor, encoder: Network, generator: Network) -> Any:
     """IMAGE [B, H, W, 3] -> a source of these stills."""
-    from ..lgfa.data import ImageSource
     from ..lgfa.media.images import read_batch, square
+    from ..lgfa.training.data import ImageSource
 
     find, progress, codes = ready(encoder)[0], comfy.utils.ProgressBar(len(images)), []
     # What a training takes must not have been made in inference mode.
@@ -80,7 +80,7 @@ def encode_images(images: Tensor, encoder: Network, generator: Network) -> Any:
 
 def encode_folder(choice: str, encoder: Network, generator: Network) -> Any:
     """The images of a folder, their codes kept on the disk -> a source of these stills."""
-    from ..lgfa.data import FolderSource
+    from ..lgfa.training.data import FolderSource
 
     bar: list[Any] = []
 

@@ -15,7 +15,7 @@ from .memory import PRECISIONS, Network, hand_out
 
 CATEGORY = "LGFA/train"
 KINDS = ("samples", "images", "folder")
-CONT_FORMS = ("contrastive", "pairwise")            # of lgfa.config.TrainConfig
+CONT_FORMS = ("contrastive", "pairwise")            # of lgfa.training.config.TrainConfig
 LATENT_UNITS = ("auto", "raw", "std", "white")
 WORDS = """red-haired | with red hair
 blue-haired | with blue hair

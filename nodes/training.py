@@ -78,7 +78,7 @@ def network_input(name: str, what: str) -> io.Combo.Input:
 
 def parse_words(words: str, template: str, batch: int) -> tuple[Any, int]:
     """Prompts and the size of a batch."""
-    from ..lgfa.prompts import Prompts
+    from ..lgfa.training.prompts import Prompts
 
     prompts = Prompts.parse(words, (template,))
     batch = batch or min(len(prompts.words), MOST_AT_ONCE)
@@ -122,8 +122,8 @@ def train(
 
     Raises ComfyUI's exception when the user cancels; the checkpoint is written before.
     """
-    from ..lgfa.claim import check_free
     from ..lgfa.devices import no_memory
+    from ..lgfa.training.claim import check_free
 
     prompts, batch = parse_words(options.words, options.template, options.batch)
     result = _result_file(check_name(options.name))
@@ -150,11 +150,11 @@ def _trainer(generator: Network, clip: Network, stills: Stills, losses: Losses |
              motion: Network | None, options: Options, prompts: Any, batch: int,
              out: Path) -> tuple[Any, float]:
     """The trainer with networks of its own, and the gain that its result will get."""
-    from ..lgfa import setup
     from ..lgfa.frames.arrange import working_bytes
     from ..lgfa.hashes import network_hash
-    from ..lgfa.ranks import Ranks
-    from ..lgfa.trainer import Trainer
+    from ..lgfa.training import setup
+    from ..lgfa.training.distributed import Ranks
+    from ..lgfa.training.trainer import Trainer
 
     own = setup.own_training(generator.domain)
     config = _config(own, losses, options, batch, _seed(out, options))
@@ -186,7 +186,7 @@ def _trainer(generator: Network, clip: Network, stills: Stills, losses: Losses |
 
 def _config(own: Any, losses: Losses | None, options: Options, batch: int, seed: int) -> Any:
     """Settings: the domain's own or the paper's, then the losses', then the widgets'."""
-    from ..lgfa.config import TrainConfig
+    from ..lgfa.training.config import TrainConfig
 
     if options.offsets not in OFFSETS or options.precision not in PRECISIONS:
         raise LGFAError(f"there is no choice {options.offsets!r} of offsets or "
@@ -217,7 +217,7 @@ def _precision(choice: str) -> str:
 def _seed(out: Path, options: Options) -> int:
     """A training that goes on keeps its seed, which its checkpoint's random state has outgrown:
     ComfyUI draws another one for every run unless it is told not to."""
-    from ..lgfa import checkpoints
+    from ..lgfa.training import checkpoints
 
     found = checkpoints.read_latest(out / "checkpoints", checkpoints.check_settings)
     if found is None:
@@ -243,8 +243,7 @@ def _own_losses(generator: Network, own: Any, config: Any) -> Losses:
 def _fresh(own: Any, copies: dict[str, Any], source: Any, prompts: Any, config: Any,
            stills: Stills, options: Options) -> nn.Module:
     """A motion model with random weights."""
-    from ..lgfa.prepare import new_motion
-    from ..lgfa.setup import motion_choices
+    from ..lgfa.training.setup import motion_choices, new_motion
 
     # Paper: with made-up stills nothing looks at the picture.
     blind = False if stills.source is None else None
@@ -278,7 +277,7 @@ def _cancelled(name: str, ended: Any) -> None:
 def _publish(network: Path, result: Path, gain: float, options: Options, prompts: Any) -> None:
     """Writes the trained model where the loaders list it, whole or not at all."""
     from ..lgfa import formats
-    from ..lgfa.setup import enlarge
+    from ..lgfa.training.setup import enlarge
 
     motion = formats.load(network, "motion")
     enlarge(motion, gain)
@@ -313,8 +312,8 @@ def _picture(out: Path, options: Options) -> Any:
     """Losses so far above the newest sample strips (PIL)."""
     from PIL import Image
 
-    from ..lgfa.checkpoints import read_log
-    from ..lgfa.curves import draw_losses, with_strips
+    from ..lgfa.training.checkpoints import read_log
+    from ..lgfa.training.curves import draw_losses, with_strips
 
     curves = draw_losses(read_log(out / "log.jsonl"), options.iterations, title=options.name)
     sheets = sorted((out / "samples").glob("step-*.png"))

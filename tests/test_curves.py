@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lgfa.curves import COLORS, draw_losses, with_strips
+from lgfa.training.curves import COLORS, draw_losses, with_strips
 
 
 def _log(steps, **terms):

@@ -10,11 +10,11 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from lgfa.config import EncoderConfig, GeneratorConfig
-from lgfa.data import FolderSource, LatentSource, SampleSource, batches, read_latents
 from lgfa.embed.e4e import Encoder
 from lgfa.errors import LGFAError
 from lgfa.frames.stylegan2 import Generator
-from lgfa.prompts import PAPER_WORDS, Prompts
+from lgfa.training.data import FolderSource, LatentSource, SampleSource, batches, read_latents
+from lgfa.training.prompts import PAPER_WORDS, Prompts
 from tests.training_scenarios import trainer
 
 

@@ -9,7 +9,7 @@ from lgfa.animate import check_texts
 from lgfa.embed.clip import CLIP
 from lgfa.embed.sentences import check_text, has_words
 from lgfa.errors import LGFAError
-from lgfa.prompts import Prompts, sentences
+from lgfa.training.prompts import Prompts, sentences
 from lgfa.trajectory.timeline import parse
 
 EMPTY = [

@@ -11,8 +11,8 @@ import torch.multiprocessing as mp
 import torch.nn.functional as F
 from torch.autograd import gradcheck, gradgradcheck
 
-from lgfa import losses
 from lgfa.errors import LGFAError
+from lgfa.training import losses
 
 
 def clip_of(*numbers: float) -> torch.Tensor:

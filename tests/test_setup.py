@@ -5,14 +5,15 @@ import pytest
 import torch
 from tiny import tiny_clip_config, tiny_generator, tiny_motion
 
-from lgfa import devices, setup
-from lgfa.config import TrainConfig
-from lgfa.data import ImageSource, SampleSource
+from lgfa import devices
 from lgfa.embed.clip import CLIP
 from lgfa.errors import LGFAError
 from lgfa.nn import modules
-from lgfa.prepare import new_motion
-from lgfa.prompts import Prompts
+from lgfa.training import setup
+from lgfa.training.config import TrainConfig
+from lgfa.training.data import ImageSource, SampleSource
+from lgfa.training.prompts import Prompts
+from lgfa.training.setup import new_motion
 
 
 def test_domains_with_ways_of_their_own():

@@ -9,7 +9,7 @@ from lgfa.animate import Animator
 from lgfa.errors import LGFAError
 from lgfa.method import frame_codes, move
 from lgfa.nn.batch import row, same_count
-from lgfa.prompts import sentences
+from lgfa.training.prompts import sentences
 from lgfa.trajectory import wplus
 from lgfa.trajectory.chain import perform_cues
 from lgfa.trajectory.timeline import EXAMPLE, Cue, parse, total_frames

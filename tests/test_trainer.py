@@ -15,11 +15,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from lgfa import augment, checkpoints, cli_train, formats, setup
-from lgfa.config import TrainConfig
-from lgfa.data import Batch, LatentSource, SampleSource
+from lgfa import cli_train, formats
 from lgfa.errors import LGFAError
-from lgfa.prompts import Prompts
+from lgfa.training import augment, checkpoints, setup
+from lgfa.training.config import TrainConfig
+from lgfa.training.data import Batch, LatentSource, SampleSource
+from lgfa.training.prompts import Prompts
 from tests import training_scenarios as scenarios
 from tests.training_scenarios import WORDS, networks, trainer
 

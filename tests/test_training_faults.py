@@ -15,12 +15,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lgfa import checkpoints, claim, cli_train
-from lgfa.config import TrainConfig
-from lgfa.data import LatentSource, SampleSource
+from lgfa import cli_train
 from lgfa.errors import LGFAError
 from lgfa.formats.unpickle import reader
-from lgfa.prompts import Prompts
+from lgfa.training import checkpoints, claim
+from lgfa.training.config import TrainConfig
+from lgfa.training.data import LatentSource, SampleSource
+from lgfa.training.prompts import Prompts
 from tests.training_scenarios import WORDS, networks, trainer
 
 NEWEST = "step-00000004.pt"
@@ -282,7 +283,7 @@ def test_whatever_changes_what_is_learned_is_compared(tmp_path):
                           Prompts(words), choices)
 
     def trainer_of(parts, out, source, prompts, choices):
-        from lgfa.trainer import Trainer
+        from lgfa.training.trainer import Trainer
         return Trainer(TrainConfig(**{**RUN, "iterations": 2}), parts["motion"],
                        parts["generator"], source, prompts, parts["clip"], parts["perceptual"],
                        out=out, choices=choices)

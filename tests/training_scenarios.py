@@ -17,17 +17,18 @@ from typing import Any
 
 import torch
 
-from lgfa import claim
-from lgfa.config import ClipConfig, GeneratorConfig, MotionConfig, PerceptualConfig, TrainConfig
-from lgfa.data import SampleSource
+from lgfa.config import ClipConfig, GeneratorConfig, MotionConfig, PerceptualConfig
 from lgfa.embed.clip import CLIP
 from lgfa.embed.perceptual import Perceptual
 from lgfa.errors import LGFAError
 from lgfa.frames.stylegan2 import Generator
 from lgfa.motion.model import MotionModel
-from lgfa.prompts import Prompts
-from lgfa.ranks import Ranks, start, stop
-from lgfa.trainer import Trainer
+from lgfa.training import claim
+from lgfa.training.config import TrainConfig
+from lgfa.training.data import SampleSource
+from lgfa.training.distributed import Ranks, start, stop
+from lgfa.training.prompts import Prompts
+from lgfa.training.trainer import Trainer
 
 WORDS = (("smiling", "happy"), "angry", "crying", ("winking", "one eye closed"), "sleepy", "sad")
 CLIP_CONFIG = ClipConfig(

@@ -28,11 +28,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .. import checkpoints, resume
 from ..config import MocoganConfig
 from ..errors import LGFAError, reading
 from ..frames.stylegan2 import Generator
-from ..toon import sample, videos
+from ..toon import sampling, videos
+from ..training import checkpoints, resume
 from . import critics
 from .mocogan_hd import MotionGenerator, draw_noise, measure_axes
 
@@ -97,9 +97,9 @@ def make_pool(generator: Generator, count: int, resolution: int, rng: torch.Gene
         w = generator.mapping(z.to(generator.latent_avg))
         parts = [shrink(generator.synthesis(part.bfloat16()), resolution) for part in w.split(16)]
         return w[:, 0], torch.cat(parts).clamp(-1, 1).half()
-    people, any_face = sample.identities(count, rng), sample.domain_params(count, rng)
-    codes, stills = pictures(sample.z_from_params(people, rng))
-    return Pool(codes, stills, pictures(sample.z_from_params(any_face, rng))[1])
+    people, any_face = sampling.identities(count, rng), sampling.domain_params(count, rng)
+    codes, stills = pictures(sampling.z_from_params(people, rng))
+    return Pool(codes, stills, pictures(sampling.z_from_params(any_face, rng))[1])
 
 
 def shrink(x: Tensor, resolution: int) -> Tensor:
@@ -243,7 +243,7 @@ class Training:
         """Those frames of new videos of the renderer, noisy, [B, t, 3, r, r], and the first frames
         of the same videos [B, 3, r, r]; neighbours show the same person."""
         s = self.settings
-        people = sample.identities(s.batch // 2, self.rng).repeat_interleave(2, 0)
+        people = sampling.identities(s.batch // 2, self.rng).repeat_interleave(2, 0)
         params = videos.courses(s.batch, s.frames, self.rng, people)
         params = torch.cat([params[:, :1], params[:, which]], 1)
         x = videos.draw(params, s.resolution).to(self.device)

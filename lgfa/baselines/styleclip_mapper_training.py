@@ -17,10 +17,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .. import formats, setup
+from .. import formats
 from ..config import MapperConfig
 from ..errors import LGFAError
 from ..nn.modules import normal_tensors
+from ..training import setup
 from .styleclip_mapper import LatentMapper, Mapped, file_name
 from .styleclip_opt import rate_at, text_loss
 from .table import Parts, half

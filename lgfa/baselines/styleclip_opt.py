@@ -21,10 +21,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .. import losses
 from ..errors import LGFAError
 from ..frames.latent_space import spread
 from ..hashes import tensor_hash
+from ..training import losses
 from .table import Parts, check_still, half, straight
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ..errors import LGFAError
 from ..toon import captions
-from ..toon import table as tb
+from ..toon import parameters as tb
 
 FIRST_PERSON = 78_000                       # trainings and settings were chosen on smaller seeds
 EXPRESSIONS = tuple(name for name in tb.EXPRESSION_NAMES if name != "neutral")

@@ -145,7 +145,7 @@ def seen_as(report: Mapping[str, Any]) -> Any:
                          if method.get("seen_as")), ("", []))
     if not counts:
         return None
-    from ..toon.table import EXPRESSION_NAMES
+    from ..toon.parameters import EXPRESSION_NAMES
 
     seen = list(EXPRESSION_NAMES) if len(counts[0]) == len(EXPRESSION_NAMES) else \
         [str(i) for i in range(len(counts[0]))]

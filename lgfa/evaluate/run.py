@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..animate import Animator
 from ..metrics import registry, traits
 from ..metrics.registry import Eyes, Shown
-from ..toon import sample
+from ..toon import sampling
 from ..toon.renderer import render
 from ..trajectory.chain import chain_frames
 from .plan import Job
@@ -39,9 +39,9 @@ class Maker:
     def still(self, job: Job) -> Tensor:
         """What is animated: a latent [1,L,w_dim], or a drawing [H,W,3], 0..1."""
         if not job.drawn:
-            return sample.still_latents(self.generator, [job.person])
+            return sampling.still_latents(self.generator, [job.person])
         random = torch.Generator().manual_seed(job.person)
-        picture = render(sample.identities(1, random), self.generator.resolution)[0]
+        picture = render(sampling.identities(1, random), self.generator.resolution)[0]
         return (picture.permute(1, 2, 0).clamp(-1, 1) + 1) / 2
 
     @torch.no_grad()

@@ -17,7 +17,7 @@ from ..files import remove_leftovers
 from ..formats import names
 from ..hashes import file_hash, network_hash, text_hash
 from ..method import Method, Recurrent
-from ..toon.variants import VARIANTS, train_variant
+from ..training.toon.variants import VARIANTS, train_variant
 from ..trajectory.chain import straight
 
 OWN = "lgfa"                                # the bundled motion model

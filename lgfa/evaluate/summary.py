@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..metrics import registry
 from ..metrics.statistics import bootstrap, bootstrap_set
-from ..toon import table as tb
+from ..toon import parameters as tb
 from .plan import EXPRESSIONS, Job
 from .store import Record
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..metrics import registry
-from ..toon import table as tb
+from ..toon import parameters as tb
 from .plan import CHAINS
 from .subjects import OWN, STRAIGHT, VARIANT, about
 from .summary import Interval, Result, set_intervals

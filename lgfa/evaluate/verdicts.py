@@ -141,7 +141,7 @@ def _collapses(figures: Figures, name: str, share: float) -> str:
     """What a model that misses expressions shows instead."""
     result = figures.results[("main", name)]
     shown = [record.seen[-1] for record in result.records]
-    from ..toon import table as tb
+    from ..toon import parameters as tb
 
     most = max(set(shown), key=shown.count)
     part = shown.count(most) / len(shown)

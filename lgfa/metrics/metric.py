@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import LGFAError
-from ..toon.table import EXPRESSION_NAMES
+from ..toon.parameters import EXPRESSION_NAMES
 
 FEWEST = 3          # frames of a clip: second differences need them
 

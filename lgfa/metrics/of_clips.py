@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..toon import table as tb
+from ..toon import parameters as tb
 from . import truth
 from .extractors import Eyes
 from .flow import warping_error

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from ..errors import LGFAError
-from ..toon import sample
-from ..toon import table as tb
+from ..toon import parameters as tb
+from ..toon import sampling
 from ..toon.renderer import render
 from .extractors import Eyes, batched
 from .metric import Shown, set_metric
@@ -84,14 +84,14 @@ def reference_features(
                         "real pictures for any other.")
     rng = torch.Generator().manual_seed(SEED + seed)
     people, which = _people(count, rng)
-    drawn = sample.with_expression(people, which, torch.rand(count, generator=rng))
+    drawn = sampling.with_expression(people, which, torch.rand(count, generator=rng))
     out = {"fd_toon": _drawings(drawn, eyes.features)}
     if eyes.has("inception"):
         out["fid_inception"] = _drawings(drawn, eyes.inception)
 
     # of a video, only the frames that the features look at are drawn
     videos = _people(count, rng)
-    seen = [_drawings(sample.with_expression(*videos, ramp(time / (FRAMES - 1))),
+    seen = [_drawings(sampling.with_expression(*videos, ramp(time / (FRAMES - 1))),
                       lambda x: eyes.attributes(x)[1]) for time in moments(FRAMES)]
     out["fvd_toon"] = torch.stack(seen, 1)[:, :, tb.EXPRESSION_SLICE].flatten(1)
     if eyes.has("i3d"):
@@ -107,8 +107,8 @@ def _drawings(params: Tensor, look: Callable[[Tensor], Tensor]) -> Tensor:
 def _video(person: Tensor, which: Tensor) -> Tensor:
     """Frames [16, 3, R, R] of one person [K] on the way to an expression."""
     strength = torch.tensor([ramp(i / (FRAMES - 1)) for i in range(FRAMES)])
-    return render(sample.with_expression(person.repeat(FRAMES, 1), which.repeat(FRAMES), strength),
-                  RESOLUTION)
+    people = person.repeat(FRAMES, 1)
+    return render(sampling.with_expression(people, which.repeat(FRAMES), strength), RESOLUTION)
 
 
 def ramp(time: float) -> float:
@@ -119,4 +119,4 @@ def ramp(time: float) -> float:
 def _people(count: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """People [count, K] and expressions [count] in turn, neutral left out."""
     which = 1 + torch.arange(count) % (len(tb.EXPRESSIONS) - 1)
-    return sample.identities(count, rng), which
+    return sampling.identities(count, rng), which

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import LGFAError
-from ..toon import sample
-from ..toon import table as tb
+from ..toon import parameters as tb
+from ..toon import sampling
 from ..toon.renderer import render
 from .extractors import Eyes
 from .truth import PATCHES, RESOLUTION, patch_colours
@@ -95,7 +95,7 @@ def read_all(pictures: Tensor, eyes: Eyes) -> dict[str, Tensor]:
 def _backdrops() -> Tensor:
     """Patch colours of each backdrop without anybody's long hair in front, [6, P * 3]."""
     rng = torch.Generator().manual_seed(0)
-    people = sample.identities(1, rng).repeat(len(tb.BACKDROP), 1)
+    people = sampling.identities(1, rng).repeat(len(tb.BACKDROP), 1)
     for name in ("hair_length", "bun", "tails", "hair_curl"):
         people[:, tb.INDEX[name]] = 0
     people[:, tb.INDEX["backdrop"]] = torch.linspace(0, 1, len(tb.BACKDROP))

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..toon import sample
-from ..toon import table as tb
+from ..toon import parameters as tb
+from ..toon import sampling
 from ..toon.renderer import render
 from .extractors import batched
 
@@ -102,7 +102,7 @@ def colour_change(first: Tensor, last: Tensor, part: str) -> Tensor:
 def random_pairs(count: int = 128, seed: int = SEED) -> tuple[Tensor, Tensor]:
     """Pictures [count, 3, R, R] of random people with neutral faces, twice."""
     rng = torch.Generator().manual_seed(seed)
-    one, other = (batched(lambda p: render(p, RESOLUTION), sample.identities(count, rng))
+    one, other = (batched(lambda p: render(p, RESOLUTION), sampling.identities(count, rng))
                   for _ in range(2))
     return one, other
 
@@ -116,5 +116,5 @@ def colour_unit(part: str) -> float:
 def parameter_unit(name: str) -> float:
     """Mean difference of a parameter between two random people, from their own tables."""
     rng = torch.Generator().manual_seed(SEED)
-    one, other = (sample.identities(4096, rng)[:, tb.INDEX[name]] for _ in range(2))
+    one, other = (sampling.identities(4096, rng)[:, tb.INDEX[name]] for _ in range(2))
     return float((one - other).abs().mean())

@@ -1,1 +1,2 @@
-"""The bundled toon-face domain: a drawn world whose truth is known, and networks trained on it."""
+"""The drawn world of toon faces, whose truth is known: parameters.py (what a face's numbers mean;
+open it first), renderer.py, sampling.py, videos.py, captions.py, scene.py, attributes.py."""

@@ -97,56 +97,56 @@ class Workshop:
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {info['minutes']} minutes")
 
     def attributes(self):
-        from . import measure
+        from ..training.toon import judges
 
-        return measure.train_attributes(
-            self.work, self.steps(measure.STEPS["attributes"]), device=self.options.device
+        return judges.train_attributes(
+            self.work, self.steps(judges.STEPS["attributes"]), device=self.options.device
         )
 
     def identity(self):
-        from . import measure
+        from ..training.toon import judges
 
-        return measure.train_identity(
-            self.work, self.steps(measure.STEPS["identity"]), device=self.options.device
+        return judges.train_identity(
+            self.work, self.steps(judges.STEPS["identity"]), device=self.options.device
         )
 
     def judge(self):
-        from . import measure
+        from ..training.toon import judges
 
-        steps = self.steps(measure.STEPS["identity"])
-        return measure.train_identity(self.work, steps, device=self.options.device, name="judge")
+        steps = self.steps(judges.STEPS["identity"])
+        return judges.train_identity(self.work, steps, device=self.options.device, name="judge")
 
     def perceptual(self):
-        from . import measure
+        from ..training.toon import judges
 
-        return measure.train_perceptual(
-            self.work, self.steps(measure.STEPS["perceptual"]), device=self.options.device
+        return judges.train_perceptual(
+            self.work, self.steps(judges.STEPS["perceptual"]), device=self.options.device
         )
 
     def clip(self):
-        from . import language
+        from ..training.toon.clip import STEPS, toughen, train_clip
 
-        first, second = (self.steps(n) for n in language.STEPS)
-        clip = language.train_clip(self.work, first, device=self.options.device)
+        first, second = (self.steps(n) for n in STEPS)
+        clip = train_clip(self.work, first, device=self.options.device)
         generator = self.load("generator").requires_grad_(False)
-        return language.toughen(clip, generator, self.work, second, device=self.options.device)
+        return toughen(clip, generator, self.work, second, device=self.options.device)
 
     def generator(self):
-        from . import generator
+        from ..training.toon import generator
 
         steps = {name: self.steps(n) for name, n in generator.STEPS.items()}
         return generator.train_generator(self.work, self.options.device, steps)
 
     def encoder(self):
-        from . import encoder
-        from .generator import Features
+        from ..training.toon import encoder
+        from ..training.toon.generator import Features
 
         steps = tuple(self.steps(n) for n in encoder.STEPS)
         needed = self.load("generator"), self.load("identity"), Features().codes
         return encoder.train_encoder(self.work, *needed, steps, device=self.options.device)
 
     def motion(self):
-        from . import motion
+        from ..training.toon import motion
 
         needed = [self.load(k) for k in ("generator", "clip", "perceptual", "identity")]
         steps = {"iterations": self.steps(motion.settings().iterations)}
@@ -177,20 +177,20 @@ def report(options) -> int:
 def look(options) -> int:
     """Drawings (and the generator's pictures under them) of every expression on some people."""
     from ..media.sheets import check_picture, contact_sheet, save_picture
-    from . import sample
-    from . import table as tb
+    from . import parameters as tb
+    from . import sampling
     from .renderer import render
 
     check_picture(options.out)
     rng = torch.Generator().manual_seed(options.seed)
     generator = formats.load("toon", "generator") if options.generator else None
     rows = []
-    for person in sample.identities(options.people, rng).split(1):
+    for person in sampling.identities(options.people, rng).split(1):
         which = torch.arange(len(tb.EXPRESSIONS))
-        params = sample.with_expression(person.expand(len(which), -1), which)
+        params = sampling.with_expression(person.expand(len(which), -1), which)
         rows.append(render(params, options.resolution))
         if generator is not None:
-            rows.append(generator(sample.z_from_params(params, rng)))
+            rows.append(generator(sampling.z_from_params(params, rng)))
     frames = [(row.permute(0, 2, 3, 1).clamp(-1, 1) + 1) / 2 for row in rows]
     save_picture(options.out, contact_sheet(frames, columns=len(tb.EXPRESSIONS), gap=2))
     print(options.out)
@@ -201,7 +201,7 @@ def gallery(options) -> int:
     """A grid of clips as one animated picture: a person and an expression in each cell."""
     from ..animate import Animator
     from ..media.clips import check_target, write
-    from . import table as tb
+    from . import parameters as tb
 
     check_target(options.out, 12)
     animator = Animator.from_pretrained("toon", device="cpu")

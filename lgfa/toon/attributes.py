@@ -5,10 +5,23 @@ No loss uses it and no other network sees its weights or its training images' se
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..config import AttributesConfig
+from ..config import Frozen
+
+
+@dataclass(frozen=True)
+class AttributesConfig(Frozen):
+    """What a toon face shows (toon/attributes.py); for measuring only."""
+
+    input_size: int = 64                    # side to which pictures are brought
+    widths: tuple[int, ...] = (24, 40, 72, 120)     # channels, one halving each
+    features: int = 192                     # length of the feature vector
+    expressions: int = 14                   # named expressions
+    parameters: int = 37                    # columns of the parameter table
 
 
 class Attributes(nn.Module):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from . import table as tb
+from . import parameters as tb
 
 SUBJECTS = (
     "the person", "the cartoon person", "a person", "someone", "a cartoon face", "the face",

@@ -51,9 +51,9 @@ ABOUT = {
     "motion": (
         "The language-guided motion model: recurrent motion generator, motion mapper and trainable "
         "copies of the CLIP encoders.",
-        "`lgfa.trainer` on sampled stills and sentences: no labels and no videos; afterwards the "
-        "offsets are made 1.5 times larger, and h(1) varies by 0.2 instead of 0.01. The settings "
-        "are in the file's header. Seed 606.",
+        "`lgfa.training.trainer` on sampled stills and sentences: no labels and no videos; "
+        "afterwards the offsets are made 1.5 times larger, and h(1) varies by 0.2 instead of 0.01. "
+        "The settings are in the file's header. Seed 606.",
     ),
 }
 

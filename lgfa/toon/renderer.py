@@ -12,7 +12,7 @@ import math
 
 import torch
 
-from . import table as tb
+from . import parameters as tb
 
 WHITE = (1.0, 1.0, 1.0)
 EYE_Y, MOUTH_Y, NOSE_Y = 0.06, 0.42, 0.245

@@ -14,8 +14,10 @@ from torch import Tensor
 from ..metrics import truth
 from ..metrics.extractors import batched
 from ..metrics.truth import apart
-from . import captions, language, measure, sample, views
-from . import table as tb
+from ..training.toon import faces, judges
+from ..training.toon.clip import zero_shot
+from . import captions, sampling
+from . import parameters as tb
 from .renderer import render
 
 SEED = 77_000  # of everything that is drawn here; trainings use seeds below 10,000
@@ -55,7 +57,7 @@ def decibel(image: Tensor, truth: Tensor) -> Tensor:
 
 def strangers(identity, rng: torch.Generator, n: int = 300) -> float:
     """Mean identity distance of two random people."""
-    one, other = render(sample.identities(n, rng), 128), render(sample.identities(n, rng), 128)
+    one, other = render(sampling.identities(n, rng), 128), render(sampling.identities(n, rng), 128)
     return float(apart(batched(identity, one), batched(identity, other)).mean())
 
 
@@ -69,16 +71,16 @@ def generator_lines(generator, attributes, n: int = 280) -> list[Line]:
     size = generator.resolution
 
     def quality(z):
-        truth = batched(lambda p: render(p, size), sample.params_from_z(z))
+        truth = batched(lambda p: render(p, size), sampling.params_from_z(z))
         image = batched(lambda v: generator.synthesis(generator.mapping(v)), z)
         return decibel(image, truth), image
 
     # faces as in training (two thirds named expressions), random z alone, named ones alone
-    mixed, _ = quality(sample.z_from_params(sample.domain_params(n, rng), rng))
-    wild, _ = quality(torch.randn(n, sample.Z_DIM, generator=rng))
+    mixed, _ = quality(sampling.z_from_params(sampling.domain_params(n, rng), rng))
+    wild, _ = quality(torch.randn(n, sampling.Z_DIM, generator=rng))
     which = torch.arange(n) % len(tb.EXPRESSIONS)
-    people = sample.with_expression(sample.identities(n, rng), which)
-    named, image = quality(sample.z_from_params(people, rng))
+    people = sampling.with_expression(sampling.identities(n, rng), which)
+    named, image = quality(sampling.z_from_params(people, rng))
     seen = batched(lambda x: attributes(x)[0], image).argmax(1)
     hits = (seen == which).float().mean()
     return [
@@ -91,7 +93,7 @@ def generator_lines(generator, attributes, n: int = 280) -> list[Line]:
 
 @torch.no_grad()
 def clip_lines(clip, n: int = 1000) -> list[Line]:
-    found = language.zero_shot(clip, n, SEED + 2)
+    found = zero_shot(clip, n, SEED + 2)
     bars = {"expression": 0.95, "hair": 0.95, "glasses": 0.98, "backdrop": 0.90, "age": None,
             "expression, among held-out sentences": 0.85,
             "expression, image to held-out sentence": 0.85}  # fmt: skip
@@ -105,7 +107,7 @@ def encoder_lines(encoder, generator, identity, attributes, n: int = 280) -> lis
     rng = torch.Generator().manual_seed(SEED + 3)
     which = torch.arange(n) % len(tb.EXPRESSIONS)
     truth = render(
-        sample.with_expression(sample.identities(n, rng), which, 1.0, 0.05, rng),
+        sampling.with_expression(sampling.identities(n, rng), which, 1.0, 0.05, rng),
         generator.resolution,
     )
     image = batched(lambda x: generator.synthesis(encoder(x)), truth)
@@ -132,7 +134,7 @@ def encoder_lines(encoder, generator, identity, attributes, n: int = 280) -> lis
 @torch.no_grad()
 def identity_lines(identity, n: int = 400, name: str = "identity") -> list[Line]:
     rng = torch.Generator().manual_seed(SEED + 4)
-    a, b = (batched(identity, x) for x in measure.pairs(n, 128, rng))
+    a, b = (batched(identity, x) for x in judges.pairs(n, 128, rng))
     near = apart(a, b)
     far = torch.cat([apart(a, b.roll(k, 0)) for k in range(1, 6)])
     auc = (near[:, None] < far[None]).float().mean()
@@ -146,7 +148,7 @@ def identity_lines(identity, n: int = 400, name: str = "identity") -> list[Line]
 @torch.no_grad()
 def attribute_lines(attributes, n: int = 1400) -> list[Line]:
     rng = torch.Generator().manual_seed(SEED + 5)
-    seen = views.faces(n, 128, rng, named=1.0, weakest=0.8)
+    seen = faces.faces(n, 128, rng, named=1.0, weakest=0.8)
     logits, guess = batched(attributes, seen.image)
     lines = [
         Line(
@@ -210,7 +212,7 @@ def untouched(first: Tensor, last: Tensor) -> Tensor:
 def people_stills(generator, people: int, seed: int) -> Tensor:
     """Neutral stills' latents [people, L, D], drawn for measuring only."""
     rng = torch.Generator().manual_seed(seed)
-    return generator.mapping(sample.z_from_params(sample.identities(people, rng), rng))
+    return generator.mapping(sampling.z_from_params(sampling.identities(people, rng), rng))
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from ..media.examples import FOLDER
 from ..photo.align import points_text
-from . import table as tb
+from . import parameters as tb
 from .renderer import EYE_Y, MOUTH_Y, NOSE_Y, render
 
 SIZE = (640, 400)  # width and height of the scene

@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from . import sample
-from . import table as tb
+from . import parameters as tb
+from . import sampling
 from .renderer import render
 
 ONWARD, BACK = 0.25, 0.2  # shares of videos that go on to another expression, or back to neutral
@@ -37,7 +37,7 @@ def courses(
     A video spends a share of its time waiting, rises, and may then go on to a second expression or
     back; times are drawn as shares of the video, so that T does not change what happens.
     """
-    people = sample.identities(n, rng) if people is None else people
+    people = sampling.identities(n, rng) if people is None else people
     first, second = (_expressions(people, rng) for _ in range(2))
     kind, unit = torch.rand(n, generator=rng), torch.rand(n, 4, generator=rng)
     second = torch.where((kind < BACK)[:, None], people, second)
@@ -77,7 +77,7 @@ def _expressions(people: Tensor, rng: torch.Generator) -> Tensor:
     """The same people with a random expression each, neutral never: [n, K]."""
     which = 1 + torch.randint(len(tb.EXPRESSIONS) - 1, (len(people),), generator=rng)
     strength = WEAKEST + (1 - WEAKEST) * torch.rand(len(people), generator=rng)
-    return sample.with_expression(people, which, strength, JITTER, rng)
+    return sampling.with_expression(people, which, strength, JITTER, rng)
 
 
 def _blink(path: Tensor, time: Tensor, rng: torch.Generator) -> Tensor:

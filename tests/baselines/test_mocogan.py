@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from tiny import LAYERS, W_DIM, tiny_generator
 
-from lgfa import checkpoints, formats
+from lgfa import formats
 from lgfa.animate import Animator
 from lgfa.baselines import critics, mocogan_hd, mocogan_training
 from lgfa.baselines.mocogan_hd import Mocogan, MotionGenerator
@@ -20,8 +20,9 @@ from lgfa.errors import LGFAError
 from lgfa.formats import kinds
 from lgfa.frames.stylegan2 import Generator
 from lgfa.nn.covariance import principal_axes
-from lgfa.toon import sample, videos
-from lgfa.toon import table as tb
+from lgfa.toon import parameters as tb
+from lgfa.toon import sampling, videos
+from lgfa.training import checkpoints
 
 SMALL = mocogan_training.Settings(
     steps=3, batch=2, frames=6, window=4, resolution=16, components=5, samples=200, pool=6,
@@ -385,7 +386,7 @@ def test_courses_move_smoothly_and_variously():
 
 def test_given_people_stay_who_they_are():
     rng = torch.Generator().manual_seed(0)
-    people = sample.identities(2, rng).repeat_interleave(2, 0)
+    people = sampling.identities(2, rng).repeat_interleave(2, 0)
     path = videos.courses(4, 5, rng, people)
     assert torch.allclose(path[:, 0], people) and not torch.allclose(path[0], path[1])
 

@@ -105,7 +105,8 @@ def test_the_random_trunk_is_always_the_same_and_silent(capsys):
 
 
 def test_the_package_is_imported_late():
-    code = "import sys, lgfa.embed.perceptual, lgfa.losses; sys.exit('lpips' in sys.modules)"
+    code = ("import sys, lgfa.embed.perceptual, lgfa.training.losses; "
+            "sys.exit('lpips' in sys.modules)")
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

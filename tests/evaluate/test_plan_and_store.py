@@ -10,7 +10,7 @@ from lgfa.errors import LGFAError
 from lgfa.evaluate import plan, store
 from lgfa.evaluate.store import Record, Store
 from lgfa.toon import captions
-from lgfa.toon import table as tb
+from lgfa.toon import parameters as tb
 
 
 def test_every_expression_is_asked_equally_often_and_people_are_unseen():

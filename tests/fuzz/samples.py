@@ -44,14 +44,9 @@ def own_files(folder: Path) -> dict[str, bytes]:
     from tiny import save_all
 
     from lgfa import formats
-    from lgfa.config import (
-        AttributesConfig,
-        IdentityConfig,
-        MapperConfig,
-        MocoganConfig,
-        PerceptualConfig,
-    )
+    from lgfa.config import IdentityConfig, MapperConfig, MocoganConfig, PerceptualConfig
     from lgfa.formats import build
+    from lgfa.toon.attributes import AttributesConfig
 
     files = {f"own_{kind}.safetensors": Path(path).read_bytes()
              for kind, path in save_all(folder).items()}

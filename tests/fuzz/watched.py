@@ -49,11 +49,12 @@ def readers() -> dict[str, Any]:
     import contextlib
     import io
 
-    from lgfa import cli_files, data, formats, prompts
+    from lgfa import cli_files, formats
     from lgfa.errors import reading
     from lgfa.formats import build, latents, loading, recognition
     from lgfa.formats.unpickle import reader
     from lgfa.media import images
+    from lgfa.training import data, prompts
     from lgfa.trajectory import timeline
 
     def inspect(file: str) -> None:

@@ -78,7 +78,7 @@ def seen() -> Callable[[np.ndarray], list[str]]:
     import torch
 
     from lgfa import formats
-    from lgfa.toon.table import EXPRESSION_NAMES
+    from lgfa.toon.parameters import EXPRESSION_NAMES
 
     attributes = formats.load("toon", "attributes").eval()
 

@@ -79,7 +79,7 @@ def test_new_words_are_learnt(client: Client, api: Callable) -> None:
     import torch
 
     from lgfa import formats
-    from lgfa.toon import table
+    from lgfa.toon import parameters
 
     prompt = api("train")
     done = client.run(prompt, 900)
@@ -87,5 +87,5 @@ def test_new_words_are_learnt(client: Client, api: Callable) -> None:
     attributes = formats.load("toon", "attributes").eval()
     with torch.no_grad():
         _, seen = attributes(torch.from_numpy(frames).permute(0, 3, 1, 2) * 2 - 1)
-    glasses = seen[:, table.INDEX["glasses"]]
+    glasses = seen[:, parameters.INDEX["glasses"]]
     assert glasses[0] < 0.3 and glasses[-1] > 0.7, glasses

@@ -12,8 +12,8 @@ from lgfa.embed.inception_resnet import InceptionResNet
 from lgfa.errors import LGFAError
 from lgfa.metrics import foreign, registry
 from lgfa.metrics.registry import CLIP_METRICS, SET_METRICS, Eyes, Shown
-from lgfa.toon import sample
-from lgfa.toon import table as tb
+from lgfa.toon import parameters as tb
+from lgfa.toon import sampling
 from lgfa.toon.renderer import render
 
 FRAMES = 7
@@ -28,9 +28,9 @@ def eyes() -> Eyes:
 @pytest.fixture(scope="module")
 def clip() -> Shown:
     """A drawn person who comes to smile; the path is a straight line of even steps."""
-    person = sample.identities(1, torch.Generator().manual_seed(79_600)).repeat(FRAMES, 1)
+    person = sampling.identities(1, torch.Generator().manual_seed(79_600)).repeat(FRAMES, 1)
     which = torch.full((FRAMES,), SMILING)
-    frames = render(sample.with_expression(person, which, torch.linspace(0, 1, FRAMES)), 128)
+    frames = render(sampling.with_expression(person, which, torch.linspace(0, 1, FRAMES)), 128)
     latents = torch.arange(FRAMES).view(-1, 1, 1).expand(-1, 2, 5).float() * 0.1
     return Shown(frames, latents, "The person is smiling", SMILING, frames[0])
 
@@ -66,7 +66,7 @@ def test_a_clip_that_does_not_move(eyes, clip):
 
 
 def test_another_person_at_the_end_is_seen(eyes, clip):
-    strangers = render(sample.identities(12, torch.Generator().manual_seed(79_601)), 128)
+    strangers = render(sampling.identities(12, torch.Generator().manual_seed(79_601)), 128)
     away, acd = [], []
     for person in strangers:
         frames = torch.cat([clip.frames[:-1], person[None]])
@@ -182,7 +182,7 @@ def test_references_are_repeatable_and_tell_neutral_from_moving(eyes):
                                                            "fvd_toon": (60, 72)}
     assert all(torch.equal(one[k], again[k]) for k in one)
     other = registry.reference_features(eyes, 60, seed=1)
-    people = sample.identities(60, torch.Generator().manual_seed(79_700))
+    people = sampling.identities(60, torch.Generator().manual_seed(79_700))
     calm = eyes.features(render(people, 128))
     params = eyes.attributes(render(people, 128))[1]
     frozen = params[:, tb.EXPRESSION_SLICE].repeat(1, 4)

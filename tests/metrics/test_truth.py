@@ -8,8 +8,8 @@ from lgfa.errors import LGFAError
 from lgfa.metrics import traits, truth
 from lgfa.metrics.extractors import batched
 from lgfa.metrics.registry import CLIP_METRICS, Eyes, Shown
-from lgfa.toon import captions, sample
-from lgfa.toon import table as tb
+from lgfa.toon import captions, sampling
+from lgfa.toon import parameters as tb
 from lgfa.toon.renderer import render
 
 COUNT = 52                                  # people: every expression four times
@@ -23,7 +23,7 @@ def eyes() -> Eyes:
 
 @pytest.fixture(scope="module")
 def people() -> torch.Tensor:
-    return sample.identities(COUNT, torch.Generator().manual_seed(79_500))
+    return sampling.identities(COUNT, torch.Generator().manual_seed(79_500))
 
 
 def draw(params: torch.Tensor) -> torch.Tensor:
@@ -67,7 +67,7 @@ def test_one_change_raises_its_leak_alone(column, name, people, stills, eyes):
 
 def test_expressions_raise_no_leak(people, stills, eyes):
     which = 1 + torch.arange(COUNT) % (len(tb.EXPRESSIONS) - 1)
-    found = leaks(stills, draw(sample.with_expression(people, which)), eyes)
+    found = leaks(stills, draw(sampling.with_expression(people, which)), eyes)
     for name in ("leak_hair", "leak_skin", "leak_backdrop"):
         assert found[name].max() < 1e-4
     assert found["leak_glasses"].mean() < 0.1 and found["leak_glasses"].max() < 0.4
@@ -110,7 +110,7 @@ def test_leading_parameters():
 def test_traits_of_drawings(people, eyes):
     """Hair, glasses and backdrop whatever the expression; age of calm faces."""
     which = torch.arange(COUNT) % len(tb.EXPRESSIONS)
-    pictures, labels = draw(sample.with_expression(people, which)), captions.labels(people)
+    pictures, labels = draw(sampling.with_expression(people, which)), captions.labels(people)
     for name in ("hair", "glasses", "backdrop"):
         assert bool((traits.read(name, pictures, eyes) == labels[name]).all()), name
 

@@ -35,7 +35,7 @@ heavy = {"open_clip", "lpips", "av", "cv2", "scipy", "matplotlib", "timm", "torc
          "transformers", "websocket", "aiohttp", "requests"}
 assert not heavy & {name.split(".")[0] for name in new}, heavy & new
 own = {name.removeprefix(pack.__name__) for name in new if name.startswith(pack.__name__)}
-late = {".lgfa.animate", ".lgfa.trainer", ".lgfa.embed.clip", ".lgfa.embed.e4e",
+late = {".lgfa.animate", ".lgfa.training.trainer", ".lgfa.embed.clip", ".lgfa.embed.e4e",
         ".lgfa.motion.model", ".lgfa.formats.unpickle.reader", ".lgfa.toon.renderer"}
 assert not late & own, late & own
 print(f"importing the pack took {spent:.3f} s")

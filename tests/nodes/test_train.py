@@ -149,7 +149,7 @@ def test_a_name_that_is_taken(learn):
 
 
 def test_a_training_that_is_at_work_elsewhere(learn, comfy_home):
-    from lgfa import claim
+    from lgfa.training import claim
 
     learn("busy", 1)
     with claim.alone(comfy_home.output / "lgfa_training" / "busy"):
@@ -297,8 +297,8 @@ def test_strange_generator_without_losses(learn):
 def test_defaults_teach_the_toon_faces_new_words(run, domain):
     """Seen by the attribute network, which no training knows, on people whom none has met."""
     from lgfa import formats
+    from lgfa.toon import parameters as tb
     from lgfa.toon import report
-    from lgfa.toon import table as tb
 
     generator, _, clip, bundled = domain
     source, = run("LGFA_TrainingSource", generator=generator)

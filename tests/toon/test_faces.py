@@ -4,14 +4,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lgfa.toon import captions, sample, views
-from lgfa.toon import table as tb
-from lgfa.toon.generator import Features, lines
+from lgfa.toon import captions, sampling
+from lgfa.toon import parameters as tb
 from lgfa.toon.renderer import render
+from lgfa.training.toon import faces
+from lgfa.training.toon.generator import Features, lines
 
 
 def people(n: int, seed: int = 0) -> torch.Tensor:
-    return sample.identities(n, torch.Generator().manual_seed(seed))
+    return sampling.identities(n, torch.Generator().manual_seed(seed))
 
 
 def change(params: torch.Tensor, **values: float) -> torch.Tensor:
@@ -31,7 +32,7 @@ def test_render_shape_range_and_repeatability(resolution):
 
 
 def test_a_face_does_not_depend_on_its_batch():
-    params = sample.domain_params(8, torch.Generator().manual_seed(3))
+    params = sampling.domain_params(8, torch.Generator().manual_seed(3))
     together = render(params, 64)
     alone = torch.cat([render(row[None], 64) for row in params])
     assert (together - alone).abs().max() < 1e-5
@@ -68,14 +69,15 @@ def test_moved_heads_move():
 def test_z_and_parameters_are_inverse():
     rng = torch.Generator().manual_seed(1)
     which = torch.arange(28) % len(tb.EXPRESSIONS)
-    params = sample.with_expression(people(28), which)
-    z = sample.z_from_params(params, rng)
+    params = sampling.with_expression(people(28), which)
+    z = sampling.z_from_params(params, rng)
     assert torch.allclose(z.square().mean(1), torch.ones(28), atol=1e-4)
-    assert (sample.params_from_z(z) - params).abs().max() < 0.01
+    assert (sampling.params_from_z(z) - params).abs().max() < 0.01
 
 
 def test_random_z_stays_in_range():
-    params = sample.params_from_z(torch.randn(500, 512, generator=torch.Generator().manual_seed(2)))
+    z = torch.randn(500, 512, generator=torch.Generator().manual_seed(2))
+    params = sampling.params_from_z(z)
     low = torch.tensor([p.low for p in tb.PARAMETERS])
     high = torch.tensor([p.high for p in tb.PARAMETERS])
     assert (params >= low - 1e-6).all() and (params <= high + 1e-6).all()
@@ -85,7 +87,7 @@ def test_random_z_stays_in_range():
 def test_expression_strength():
     base = people(1).repeat(3, 1)
     which = torch.full((3,), tb.EXPRESSION_NAMES.index("smiling"))
-    params = sample.with_expression(base, which, torch.tensor([0.0, 0.5, 1.0]))
+    params = sampling.with_expression(base, which, torch.tensor([0.0, 0.5, 1.0]))
     curve = params[:, tb.INDEX["curve"]]
     assert curve[0] == pytest.approx(0.12) and curve[2] == pytest.approx(0.95)
     assert curve[1] == pytest.approx((0.12 + 0.95) / 2)
@@ -101,7 +103,7 @@ def test_categories_have_plateaus():
 
 def test_features_are_standardised_and_lines_are_straight():
     features, rng = Features(), torch.Generator().manual_seed(5)
-    w = features(sample.domain_params(2000, rng))
+    w = features(sampling.domain_params(2000, rng))
     assert w.shape == (2000, 512) and 0.8 < w.std() < 1.2
     codes, params = lines(16, features, rng)
     assert codes.shape == (16, 512) and params.shape == (16, tb.K)
@@ -123,7 +125,7 @@ def test_held_out_sentences_are_never_drawn():
     drawn = {captioner.expression(i).casefold() for i in range(14) for _ in range(400)}
     held = {s.casefold() for group in captions.HELD_OUT.values() for s in group}
     assert not drawn & held
-    from lgfa.toon.motion import prompts
+    from lgfa.training.toon.motion import prompts
 
     assert not {s.casefold() for s in prompts().sentences()} & held
 
@@ -143,8 +145,8 @@ def test_labels():
 
 def test_batches_to_learn_from():
     rng = torch.Generator().manual_seed(4)
-    seen = views.faces(12, 64, rng, named=0.5)
+    seen = faces.faces(12, 64, rng, named=0.5)
     assert (seen.expression >= -1).all() and (seen.expression < 14).all()
-    assert views.harder(seen.image, rng).shape == seen.image.shape
-    still = views.harder(seen.image, rng, 0.0)
+    assert faces.harder(seen.image, rng).shape == seen.image.shape
+    still = faces.harder(seen.image, rng, 0.0)
     assert (still - seen.image).abs().mean() < 0.02

@@ -82,7 +82,7 @@ def test_last_frame_shows_what_was_asked_and_the_first_is_the_still():
     assert torch.equal(clip.latents[0], still.reshape(clip.latents[0].shape))
     attributes = formats.load("toon", "attributes")
     first, last = (2 * clip.frames[[0, -1]] - 1).permute(0, 3, 1, 2).split(1)
-    from lgfa.toon import table as tb
+    from lgfa.toon import parameters as tb
 
     names = tb.EXPRESSION_NAMES
     assert names[int(attributes(first)[0].argmax())] == "neutral"

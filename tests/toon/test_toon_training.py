@@ -7,10 +7,11 @@ from torch import nn
 
 from lgfa.errors import LGFAError
 from lgfa.frames.stylegan2 import Generator
-from lgfa.toon import generator as toon_generator
-from lgfa.toon import language, measure, sample
-from lgfa.toon.fit import fit
-from lgfa.toon.generator import Features, config, draw, grow, soften
+from lgfa.toon import sampling
+from lgfa.training.toon import clip, judges
+from lgfa.training.toon import generator as toon_generator
+from lgfa.training.toon.fit import fit
+from lgfa.training.toon.generator import Features, config, draw, grow, soften
 
 
 def regression(folder, steps: int, stop_after: int | None = None):
@@ -64,7 +65,7 @@ def test_drawing_is_learned(tmp_path):
     weight = toon_generator.importance(8)
 
     def error(seed=9):
-        params = sample.domain_params(32, torch.Generator().manual_seed(seed))
+        params = sampling.domain_params(32, torch.Generator().manual_seed(seed))
         with torch.no_grad():
             w = features(params)[:, None].expand(-1, network.num_layers, -1)
             return float(toon_generator.drawing_loss(
@@ -90,20 +91,21 @@ def test_a_grown_generator_begins_as_the_small_one():
 
 
 def test_sentences_and_pictures_agree():
-    from lgfa.toon import captions, views
+    from lgfa.toon import captions
+    from lgfa.training.toon import faces
 
     rng = torch.Generator().manual_seed(0)
-    seen = views.faces(24, 32, rng)
-    texts, true_of = language.says(seen, captions.Captioner(rng))
+    seen = faces.faces(24, 32, rng)
+    texts, true_of = clip.says(seen, captions.Captioner(rng))
     assert len(texts) == 24 and bool(true_of.diagonal().all())
     image = torch.eye(4)
-    aligned = language.agreement(image, image, torch.eye(4).bool(), torch.tensor(20.0))
-    crossed = language.agreement(image, image.roll(1, 0), torch.eye(4).bool(), torch.tensor(20.0))
+    aligned = clip.agreement(image, image, torch.eye(4).bool(), torch.tensor(20.0))
+    crossed = clip.agreement(image, image.roll(1, 0), torch.eye(4).bool(), torch.tensor(20.0))
     assert aligned < 0.01 < crossed
 
 
 def test_pairs_show_one_person_twice():
-    a, b = measure.pairs(3, 64, torch.Generator().manual_seed(0))
+    a, b = judges.pairs(3, 64, torch.Generator().manual_seed(0))
     assert a.shape == b.shape == (3, 3, 64, 64) and not torch.equal(a, b)
 
 
@@ -123,8 +125,8 @@ def test_the_mapping_begins_near_the_codes():
     network, features = Generator(config(8)), Features()
     rng = torch.Generator().manual_seed(2)
     toon_generator.begin_mapping(network.mapping, features, rng)
-    z = sample.z_from_params(sample.domain_params(500, rng), rng)
-    target = features.codes(sample.params_from_z(z))
+    z = sampling.z_from_params(sampling.domain_params(500, rng), rng)
+    target = features.codes(sampling.params_from_z(z))
     with torch.no_grad():
         error = (network.mapping(z)[:, 0] - target).square().mean()
     assert 1 - error / target.var(0).mean() > 0.9

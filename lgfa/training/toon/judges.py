@@ -12,14 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..config import AttributesConfig, IdentityConfig, PerceptualConfig
-from ..embed.identity import Identity
-from ..embed.perceptual import Perceptual
-from . import sample, views
-from . import table as tb
-from .attributes import Attributes
+from ...config import IdentityConfig, PerceptualConfig
+from ...embed.identity import Identity
+from ...embed.perceptual import Perceptual
+from ...toon import parameters as tb
+from ...toon import sampling
+from ...toon.attributes import Attributes, AttributesConfig
+from ...toon.renderer import render
+from . import faces
 from .fit import fit
-from .renderer import render
 
 SEEDS = {"attributes": 101, "identity": 202, "judge": 212, "perceptual": 303}
 STEPS = {"attributes": 3100, "identity": 500, "perceptual": 900}
@@ -49,8 +50,8 @@ def train_attributes(
 
     def loss(step):
         # one batch in eight has moved heads: slower to draw, but the network must stand them
-        seen = views.faces(batch, 64, rng, named=0.75, posed=float(step % 8 == 0), weakest=0.5)
-        x = views.harder(seen.image, rng, 0.7).to(device)
+        seen = faces.faces(batch, 64, rng, named=0.75, posed=float(step % 8 == 0), weakest=0.5)
+        x = faces.harder(seen.image, rng, 0.7).to(device)
         with torch.autocast(device, torch.bfloat16):
             logits, guess = network(x)
         cross, hit = named_loss(logits.float(), seen.expression.to(device))
@@ -92,8 +93,8 @@ def train_perceptual(
     network.to(device)
 
     def loss(step):
-        seen = views.faces(batch, 64, rng, named=0.7, weakest=0.3)
-        x = views.harder(seen.image, rng, 0.5).to(device)
+        seen = faces.faces(batch, 64, rng, named=0.7, weakest=0.3)
+        x = faces.harder(seen.image, rng, 0.5).to(device)
         with torch.autocast(device, torch.bfloat16):
             out = network(x)
         logits, guess = out.float().split((len(tb.EXPRESSIONS), tb.K), 1)
@@ -112,10 +113,10 @@ def train_perceptual(
 
 def pairs(n: int, resolution: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """Two pictures [n, 3, R, R] of each of n people: other expression, backdrop and clothes."""
-    people = sample.identities(n, rng)
+    people = sampling.identities(n, rng)
     shots = []
     for _ in range(2):
-        face = sample.domain_params(n, rng, named=0.8)
+        face = sampling.domain_params(n, rng, named=0.8)
         person = people.clone()
         person[:, tb.EXPRESSION_SLICE] = face[:, tb.EXPRESSION_SLICE]
         for name in ("backdrop", "shirt"):
@@ -151,7 +152,7 @@ def train_identity(
 
     def loss(step):
         a, b = pairs(batch, 64, rng)
-        x = views.harder(torch.cat([a, b]), rng, 0.7).to(device)
+        x = faces.harder(torch.cat([a, b]), rng, 0.7).to(device)
         with torch.autocast(device, torch.bfloat16):
             raw = network.identity.embed_raw(x)
         e = F.normalize(raw.float(), dim=1)

@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from .media.sheets import INK, PAPER, font_of_size
+from ..media.sheets import INK, PAPER, font_of_size
 
 GRID, FAINT = (226, 226, 232), (198, 206, 222)
 COLORS = {                                  # told apart by people who see no red or no green

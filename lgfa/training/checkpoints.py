@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from .errors import LGFAError, reading
-from .files import atomic_path, writing
-from .formats.unpickle import reader
+from ..errors import LGFAError, reading
+from ..files import atomic_path, writing
+from ..formats.unpickle import reader
 
 VERSION = 1
 NAME = re.compile(r"step-(\d{8,18})\.pt")

@@ -11,17 +11,17 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ..errors import LGFAError
+from ..frames.latent_space import W_SAMPLES
+from ..nn.covariance import whitening
+from ..nn.modules import normal_tensors
 from . import augment, losses
 from .config import TrainConfig
-from .errors import LGFAError
-from .frames.latent_space import W_SAMPLES
-from .nn.covariance import whitening
-from .nn.modules import normal_tensors
-from .ranks import Ranks
+from .distributed import Ranks
 
 
 @dataclass(frozen=True)
-class Clips:
+class TrainingBatch:
     """One batch: this rank's rows."""
 
     w_inv: Tensor                           # [B, L, w_dim]
@@ -68,7 +68,7 @@ class Objective(nn.Module):
                  "identity": self.identity}
         return {name: network for name, network in named.items() if network is not None}
 
-    def forward(self, clips: Clips) -> dict[str, Tensor]:
+    def forward(self, clips: TrainingBatch) -> dict[str, Tensor]:
         """One forward pass: "total" and the terms in it, scalars, before their weights."""
         config, motion = self.config, self.motion
         still = clips.image
@@ -111,7 +111,7 @@ class Objective(nn.Module):
             return self._loss_texts(texts)
         return self.motion.encode_text(texts)
 
-    def looked_at(self, clips: Clips) -> dict[str, list[int]]:
+    def looked_at(self, clips: TrainingBatch) -> dict[str, list[int]]:
         """Loss -> indices of the frames whose pictures it looks at."""
         config, last = self.config, self.config.frames - 1
         index = {"first": 0, "last": last, "random": min(clips.middle, last)}
@@ -136,7 +136,7 @@ class Objective(nn.Module):
             return torch.cat([checkpoint(self.generator.synthesis, part, use_reentrant=False)
                               for part in w.split(chunk)])
 
-    def _cont(self, pictures: Tensor, clips: Clips) -> Tensor:
+    def _cont(self, pictures: Tensor, clips: TrainingBatch) -> Tensor:
         """Contrastive (or pairwise) term of last frames [B, 3, R, R] and their sentences."""
         with self.half():
             views = [augment.apply(pictures, draws) for draws in clips.views] or [pictures]

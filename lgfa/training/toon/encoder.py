@@ -7,12 +7,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..config import EncoderConfig
-from ..embed.e4e import Encoder
-from . import sample, views
+from ...config import EncoderConfig
+from ...embed.e4e import Encoder
+from ...toon import sampling
+from ...toon.renderer import render
+from . import faces
 from .fit import fit
 from .generator import drawing_loss, importance
-from .renderer import render
 
 SEED = 505
 STEPS = (600, 350)  # on codes, then on pictures
@@ -28,7 +29,7 @@ def config(generator) -> EncoderConfig:
 
 def _people(n: int, rng: torch.Generator) -> Tensor:
     """Half clear identities with named expressions, half whatever the domain holds: [n, K]."""
-    return sample.domain_params(n, rng, named=0.75)
+    return sampling.domain_params(n, rng, named=0.75)
 
 
 def learn_codes(network, codes, steps, batch, rate, folder, seed=SEED, device="cpu"):
@@ -38,7 +39,7 @@ def learn_codes(network, codes, steps, batch, rate, folder, seed=SEED, device="c
 
     def loss(step):
         params = _people(batch, rng)
-        x = views.harder(render(params, size), rng, 0.25).to(device)
+        x = faces.harder(render(params, size), rng, 0.25).to(device)
         target = codes(params).to(device)[:, None]
         with torch.autocast(device, torch.bfloat16):
             w = network(x)
@@ -62,7 +63,7 @@ def learn_pictures(network, generator, identity, codes, steps, batch, rate, fold
         clean = render(params, size).to(device)
         target = codes(params).to(device)[:, None]
         with torch.autocast(device, torch.bfloat16):
-            w = network(views.harder(clean, rng, 0.15))
+            w = network(faces.harder(clean, rng, 0.15))
             image = generator.synthesis(w, noise="none")
             who = identity(image)
         image = image.float()

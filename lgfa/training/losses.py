@@ -13,7 +13,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
-from .errors import LGFAError
+from ..errors import LGFAError
 
 TAU = 0.07              # temperature of the contrastive loss, paper III-E
 

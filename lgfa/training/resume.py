@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .errors import LGFAError, reading
+from ..errors import LGFAError, reading
 
 MOMENTS = {"step", "exp_avg", "exp_avg_sq"}     # what Adam keeps of a parameter
 #: of an optimiser's group: set anew at each step, or ways to compute the same

@@ -11,7 +11,7 @@ import math
 
 import torch
 
-from . import table as tb
+from . import parameters as tb
 
 Z_DIM = 512
 

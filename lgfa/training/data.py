@@ -15,9 +15,9 @@ from typing import NamedTuple, Protocol
 
 import torch
 
-from .errors import LGFAError, printable, reading
-from .files import atomic_path, remove_leftovers
-from .hashes import file_hash, network_hash, tensor_hash, text_hash
+from ..errors import LGFAError, printable, reading
+from ..files import atomic_path, remove_leftovers
+from ..hashes import file_hash, network_hash, tensor_hash, text_hash
 
 IMAGE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"))
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -328,7 +328,7 @@ def read_latents(
     path: str | Path,                       # .pt or .safetensors
 ) -> torch.Tensor:
     """Codes [N, L, w_dim] of a file: one such tensor, or many of [L, w_dim] or [1, L, w_dim]."""
-    from .formats import read
+    from ..formats import read
     tree = read(path)
     parts = [tree] if isinstance(tree, torch.Tensor) else _tensors(tree)
     rows = [part if part.ndim == 3 else part[None] for part in parts if part.ndim in (2, 3)]
@@ -381,7 +381,7 @@ def _choose(total: int, count: int, generator: torch.Generator) -> torch.Tensor:
 
 def _read_image(path: Path, size: int) -> torch.Tensor:
     """[3, size, size], -1..1; the centre square of images that are not square."""
-    from .media.images import read_image
+    from ..media.images import read_image
     return read_image(path, size)[0]
 
 

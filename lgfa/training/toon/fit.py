@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ...errors import LGFAError, reading
+from ...formats.unpickle import reader
 from .. import checkpoints, resume
-from ..errors import LGFAError, reading
-from ..formats.unpickle import reader
 
 
 def fit(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from .embed.sentences import check_text, has_words
-from .errors import LGFAError, reason
+from ..embed.sentences import check_text, has_words
+from ..errors import LGFAError, reason
 
 LARGEST = 4 * 2**20                 # bytes of a prompt file; a hundred thousand words need less
 MOST = 1_000_000                    # sentences: words with their paraphrases, times templates
@@ -26,7 +26,7 @@ def sentences(text: str, template: str = "{}") -> tuple[str, ...]:
     """The sentences of a text of several lines: each line that is not empty, put into the
     template, unless it begins as the template does: then it is a sentence already. LGFAError for a
     text without any and for a template without {}."""
-    from .embed.sentences import fill_template
+    from ..embed.sentences import fill_template
 
     template = template.strip()
     begin = template.partition("{}")[0].strip().lower() + " "

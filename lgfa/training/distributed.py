@@ -14,8 +14,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from .devices import pick_device
-from .errors import LGFAError
+from ..devices import pick_device
+from ..errors import LGFAError
 
 
 @dataclass(frozen=True)

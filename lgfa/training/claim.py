@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .errors import LGFAError, reason
-from .files import lock, remove_leftovers, writing
+from ..errors import LGFAError, reason
+from ..files import lock, remove_leftovers, writing
 
 LOCK = ".training.lock"                     # stays in the folder; nothing is read from it
 FOLDERS = ("checkpoints", "samples")        # in a training's folder

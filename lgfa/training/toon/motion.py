@@ -9,16 +9,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .. import formats
+from ... import formats
+from ...motion.model import MotionModel
+from ...toon import captions, sampling
+from ...toon import parameters as tb
 from ..config import TrainConfig
 from ..data import SampleSource
-from ..motion.model import MotionModel
-from ..prepare import new_motion
 from ..prompts import Prompts
-from ..setup import enlarge
+from ..setup import enlarge, new_motion
 from ..trainer import Trainer
-from . import captions, sample
-from . import table as tb
 
 SEED = 606
 
@@ -63,11 +62,11 @@ class Stills:
 
     @torch.no_grad()
     def __call__(self, count: int, rng: torch.Generator) -> Tensor:
-        people = sample.identities(count, rng)
+        people = sampling.identities(count, rng)
         which = torch.randint(len(tb.EXPRESSIONS), (count,), generator=rng)
         calm = torch.rand(count, generator=rng) < self.neutral
-        params = sample.with_expression(people, torch.where(calm, torch.zeros_like(which), which))
-        z = sample.z_from_params(params, rng).to(self.generator.latent_avg.device)
+        params = sampling.with_expression(people, torch.where(calm, torch.zeros_like(which), which))
+        z = sampling.z_from_params(params, rng).to(self.generator.latent_avg.device)
         return self.generator.mapping(z)
 
 
@@ -79,9 +78,9 @@ class Stills:
         change hair, skin, clothes or backdrop. What the faces are is not said.
         """
         rng = torch.Generator().manual_seed(SEED)
-        one, other = (sample.domain_params(count, rng, named=0.85) for _ in range(2))
+        one, other = (sampling.domain_params(count, rng, named=0.85) for _ in range(2))
         other[:, : len(tb.IDENTITY)] = one[:, : len(tb.IDENTITY)]
-        z = (sample.z_from_params(params, rng) for params in (one, other))
+        z = (sampling.z_from_params(params, rng) for params in (one, other))
         one, other = (self.generator.mapping(v.to(self.generator.latent_avg))[:, 0] for v in z)
         return (one - other) / 2**0.5
 

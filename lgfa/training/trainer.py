@@ -17,15 +17,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..errors import LGFAError
+from ..hashes import network_hash, text_hash
+from ..motion.recurrent import draw_hidden
 from . import augment, checkpoints, claim, resume
 from .config import TrainConfig
 from .data import Source
-from .errors import LGFAError
-from .hashes import network_hash, text_hash
-from .motion.recurrent import draw_hidden
-from .objective import Clips, Objective
+from .distributed import Ranks
+from .objective import Objective, TrainingBatch
 from .prompts import Prompts
-from .ranks import Ranks
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Trainer:
                 self._tell(begun, first, sheet)
             return self._finish(stopped)
 
-    def draw(self) -> Clips:
+    def draw(self) -> TrainingBatch:
         """The next batch; draws for all ranks, keeps this rank's rows."""
         config, random = self.config, self.random
         rows = self.ranks.rows(config.batch)
@@ -148,7 +148,7 @@ class Trainer:
         views = [augment.draw(config.augment, config.batch, random).rows(rows)
                  for _ in range(config.augment_views if config.augment else 0)]
         device = self.ranks.device
-        return Clips(w_inv.to(device), None if image is None else image.to(device), texts,
+        return TrainingBatch(w_inv.to(device), None if image is None else image.to(device), texts,
                      h1[rows].to(device), middle, views)
 
     # ---- parts of a step
@@ -326,7 +326,7 @@ class Trainer:
 
     def _write_network(self) -> Path:
         """Writes what is not written yet at the end."""
-        from . import formats
+        from .. import formats
         if self._saved is None or checkpoints.step_of(self._saved) != self.step:
             self._save()
         self._claim.check()
@@ -338,7 +338,7 @@ class Trainer:
     @torch.no_grad()
     def _sample(self) -> Path | None:
         """Sample strips, always of the same stills and sentences; touches no random state."""
-        from .media.sheets import contact_sheet, save_picture
+        from ..media.sheets import contact_sheet, save_picture
         config, objective, device = self.config, self.objective, self.ranks.device
         random = torch.Generator().manual_seed((config.seed + 1) % 2**64)
         count = min(config.sample_rows, len(self.prompts.words))
@@ -393,7 +393,7 @@ def small_frames(
     side: int = 160,                        # larger ones are made this small
 ) -> Tensor:
     """Frames [T, H, W, 3] in 0..1 on the CPU."""
-    from .frames.render import to_frames
+    from ..frames.render import to_frames
     if pictures.shape[-1] > side:
         pictures = nn.functional.interpolate(pictures.float(), (side, side), mode="bilinear",
                                              antialias=True)

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import sample
-from . import table as tb
-from .renderer import render
+from ...toon import parameters as tb
+from ...toon import sampling
+from ...toon.renderer import render
 
 
 class Batch(NamedTuple):
@@ -29,11 +29,11 @@ def faces(
 ) -> Batch:
     """n drawn faces; a share `named` shows a named expression at strength weakest..1, a share
     `posed` has its head moved and tilted."""
-    people = sample.identities(n, rng)
+    people = sampling.identities(n, rng)
     which = torch.randint(len(tb.EXPRESSIONS), (n,), generator=rng)
     strength = weakest + (1 - weakest) * torch.rand(n, generator=rng)
-    params = sample.with_expression(people, which, strength, 0.10, rng)
-    wild = sample.params_from_z(torch.randn(n, sample.Z_DIM, generator=rng))
+    params = sampling.with_expression(people, which, strength, 0.10, rng)
+    wild = sampling.params_from_z(torch.randn(n, sampling.Z_DIM, generator=rng))
     wild[:, : len(tb.IDENTITY)] = people[:, : len(tb.IDENTITY)]
     is_named = torch.rand(n, generator=rng) < named
     params = torch.where(is_named[:, None], params, wild)

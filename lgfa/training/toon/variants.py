@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..motion.model import MotionModel
+from ...motion.model import MotionModel
+from ...toon import captions
+from ...toon import parameters as tb
 from ..prompts import Prompts
-from . import captions, motion
-from . import table as tb
+from . import motion
 
 
 @dataclass(frozen=True)

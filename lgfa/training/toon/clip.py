@@ -8,12 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..config import ClipConfig
-from ..embed.clip import CLIP
-from . import captions, sample, views
-from . import table as tb
+from ...config import ClipConfig
+from ...embed.clip import CLIP
+from ...toon import captions, sampling
+from ...toon import parameters as tb
+from . import faces
 from .fit import fit
-from .measure import named_loss, parameter_loss
+from .judges import named_loss, parameter_loss
 
 SEED = 404
 STEPS = (1000, 220)  # on drawings, then with generator pictures
@@ -41,7 +42,7 @@ class _Taught(nn.Module):
         self.head = nn.Linear(clip.embed_dim, len(tb.EXPRESSIONS) + tb.K)
 
 
-def says(seen: views.Batch, captioner: captions.Captioner) -> tuple[list[str], Tensor]:
+def says(seen: faces.Batch, captioner: captions.Captioner) -> tuple[list[str], Tensor]:
     """A true sentence per picture, and which pictures each is true of: [B, B] bool.
 
     A sentence names the expression most of the time, other attributes now and then.
@@ -87,9 +88,9 @@ def train_clip(folder: Path, steps: int = STEPS[0], batch: int = 96, device="cpu
         clip.model.logit_scale.fill_(2.7)
 
     def loss(step):
-        seen = views.faces(batch, 64, rng, named=0.9, weakest=0.5)
+        seen = faces.faces(batch, 64, rng, named=0.9, weakest=0.5)
         texts, true_of = says(seen, captioner)
-        x = views.harder(seen.image, rng, 0.8).to(device)
+        x = faces.harder(seen.image, rng, 0.8).to(device)
         with torch.autocast(device, torch.bfloat16):
             image = clip.model.encode_image(clip.prepare_image(x)).float()
             text = clip.model.encode_text(clip.tokenize(texts).to(device)).float()
@@ -128,13 +129,13 @@ class Pictures:
 
     def __init__(self, generator, rng: torch.Generator):
         self.generator, self.rng = generator, rng
-        codes = self.codes(sample.domain_params(4096, rng))
+        codes = self.codes(sampling.domain_params(4096, rng))
         values, vectors = torch.linalg.eigh(torch.cov(codes.double().T))
         live = values > 1e-6 * values.max()
         self.axes = (vectors[:, live] * values[live].sqrt()).T.float()
 
     def codes(self, params: Tensor) -> Tensor:
-        return self.generator.mapping(sample.z_from_params(params, self.rng))[:, 0]
+        return self.generator.mapping(sampling.z_from_params(params, self.rng))[:, 0]
 
     def draw(self, w: Tensor) -> Tensor:
         return self.generator.synthesis(w[:, None].expand(-1, self.generator.num_layers, -1))
@@ -144,9 +145,9 @@ class Pictures:
 
     def bad(self, n: int) -> Tensor:
         """Codes of no face: strayed off W's cloud, expressions turned round, overdone, too weak."""
-        people = sample.identities(n, self.rng)
+        people = sampling.identities(n, self.rng)
         which = torch.randint(1, len(tb.EXPRESSIONS), (n,), generator=self.rng)
-        calm, full = self.codes(people), self.codes(sample.with_expression(people, which))
+        calm, full = self.codes(people), self.codes(sampling.with_expression(people, which))
         strayed = torch.randn(n, len(self.axes), generator=self.rng) @ self.axes
         strayed = self.uniform(n, 0.3, 0.9) * strayed
         strayed = torch.lerp(calm, full, self.uniform(n, 0, 1)) + strayed
@@ -173,14 +174,14 @@ def toughen(clip: CLIP, generator, folder: Path, steps: int, batch=(64, 24, 48),
     captioner, pictures = captions.Captioner(rng), Pictures(generator, rng)
 
     def loss(step):
-        seen = views.faces(batch[0] + batch[1], 64, rng, named=1.0, weakest=0.7)
+        seen = faces.faces(batch[0] + batch[1], 64, rng, named=1.0, weakest=0.7)
         texts, true_of = says(seen, captioner)
         with torch.no_grad(), torch.autocast(device, torch.bfloat16):
             good = pictures.codes(seen.params[batch[0] :])
             made = pictures.draw(torch.cat([good, pictures.bad(batch[2])]).to(device)).float()
         made = F.avg_pool2d(made, made.shape[-1] // 64).clamp(-1.2, 1.2)
         x = torch.cat([seen.image[: batch[0]].to(device), made])
-        x = views.harder(x, rng, 0.6)
+        x = faces.harder(x, rng, 0.6)
         with torch.autocast(device, torch.bfloat16):
             image = clip.model.encode_image(clip.prepare_image(x)).float()
             text = clip.model.encode_text(clip.tokenize(texts).to(device)).float()
@@ -206,7 +207,7 @@ def class_texts(clip: CLIP, attribute: str) -> Tensor:
 def zero_shot(clip: CLIP, n: int = 1000, seed: int = 9001) -> dict[str, float]:
     """Accuracies on n held-out renders; `held_out` uses sentences never trained on."""
     rng = torch.Generator().manual_seed(seed)
-    seen = views.faces(n, 128, rng, named=1.0, weakest=0.8)
+    seen = faces.faces(n, 128, rng, named=1.0, weakest=0.8)
     image = torch.cat([clip.encode_image(x) for x in seen.image.split(100)])
     truth = {**captions.labels(seen.params), "expression": seen.expression}
     found = {

@@ -14,13 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..config import GeneratorConfig
-from ..frames.stylegan2 import Generator
-from ..nn.ops import pixel_norm, scaled_leaky_relu
-from . import sample
-from . import table as tb
+from ...config import GeneratorConfig
+from ...frames.stylegan2 import Generator
+from ...nn.ops import pixel_norm, scaled_leaky_relu
+from ...toon import parameters as tb
+from ...toon import sampling
+from ...toon.renderer import render
 from .fit import fit
-from .renderer import render
 
 SEED = 21
 CENTRE = 4.0  # what is added to every number of a code, which has unit variance
@@ -47,7 +47,7 @@ class Features(nn.Module):
     def __init__(self, w_dim: int = 512, seed: int = 11):
         super().__init__()
         rng = torch.Generator().manual_seed(seed)
-        raw = self._raw(sample.domain_params(8192, rng))
+        raw = self._raw(sampling.domain_params(8192, rng))
         self.register_buffer("mean", raw.mean(0))
         self.register_buffer("std", raw.std(0).clamp(min=0.02))
         mix = torch.linalg.qr(torch.randn(w_dim, raw.shape[1], generator=rng))[0].t()
@@ -91,8 +91,8 @@ class Features(nn.Module):
 
 def lines(n: int, features: Features, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """Faces on straight lines of W between two expressions of one person: w [n, 512], params."""
-    ends = sample.domain_params(n, rng)
-    other = sample.domain_params(n, rng)
+    ends = sampling.domain_params(n, rng)
+    other = sampling.domain_params(n, rng)
     other[:, : len(tb.IDENTITY)] = ends[:, : len(tb.IDENTITY)]
     share = torch.rand(n, 1, generator=rng)
     return torch.lerp(features(ends), features(other), share), torch.lerp(ends, other, share)
@@ -105,7 +105,7 @@ def strays(n: int, features: Features, rng: torch.Generator) -> tuple[Tensor, Te
     nearest that exists (every parameter at the end of its range when it is overdone). A motion
     model's path may then stray without leaving the drawn world: no tears less than none.
     """
-    params = sample.domain_params(n, rng)
+    params = sampling.domain_params(n, rng)
     code = (features._raw(params) - features.mean) / features.std
     live = [i for i, name in enumerate(tb.NAMES) if name not in tb.POSE]
     moved = [k for k, i in enumerate(live) if i >= len(tb.IDENTITY)]
@@ -173,7 +173,7 @@ def draw(network, features, steps, batch, rate, folder, name, seed, device="cpu"
     weight = importance(size).to(device)
 
     def loss(step):
-        params = sample.domain_params(batch, rng)
+        params = sampling.domain_params(batch, rng)
         w = features(params)
         on_line = batch // 4
         w[:on_line], params[:on_line] = lines(on_line, features, rng)
@@ -222,9 +222,9 @@ def recentre(network: Generator) -> None:
 
 def _examples(n: int, features: Features, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """z [n, 512], half random and half of faces to train on, and their codes [n, 512]."""
-    z = torch.randn(n // 2, sample.Z_DIM, generator=rng)
-    z = torch.cat([z, sample.z_from_params(sample.domain_params(n - n // 2, rng), rng)])
-    return z, features.codes(sample.params_from_z(z))
+    z = torch.randn(n // 2, sampling.Z_DIM, generator=rng)
+    z = torch.cat([z, sampling.z_from_params(sampling.domain_params(n - n // 2, rng), rng)])
+    return z, features.codes(sampling.params_from_z(z))
 
 
 @torch.no_grad()
@@ -238,7 +238,7 @@ def begin_mapping(mapping, features: Features, rng: torch.Generator) -> None:
     """
     first, second, last = mapping.layers
     live = [i for i, name in enumerate(tb.NAMES) if name not in tb.POSE]
-    places = [sample.bends(i) for i in live]
+    places = [sampling.bends(i) for i in live]
     spare = (len(first.weight) - sum(map(len, places))) // len(live)
     units = [
         (entry, place)
@@ -247,7 +247,7 @@ def begin_mapping(mapping, features: Features, rng: torch.Generator) -> None:
     ]
     first.weight.zero_()
     first.bias.zero_()
-    root = sample.Z_DIM**0.5
+    root = sampling.Z_DIM**0.5
     for unit, (entry, place) in enumerate(units):
         sign = 1.0 if unit % 2 else -1.0
         at = 2**0.5 * torch.erfinv(torch.tensor(2.0 * min(max(place, 0.01), 0.99) - 1))
@@ -321,7 +321,7 @@ def train_generator(folder: Path, device: str = "cpu", steps: dict[str, int] = S
 def settle(network: Generator, n: int = 20_000) -> None:
     """The centre of truncation: the mean code of n random z."""
     rng = torch.Generator().manual_seed(SEED + 3)
-    z = torch.randn(n, sample.Z_DIM, generator=rng).to(network.latent_avg.device)
+    z = torch.randn(n, sampling.Z_DIM, generator=rng).to(network.latent_avg.device)
     network.latent_avg.copy_(network.mapping(z)[:, 0].mean(0))
 
 
