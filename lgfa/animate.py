@@ -1,7 +1,8 @@
 """The assembly point: a still and sentences -> a trajectory -> frames.
 
 An Animator holds one network of each kind and knows in which order they work; the mathematics
-is theirs. What moves the latents is a Method (method.py), the paper's motion model or another.
+is theirs. What moves the latents is a Method (methods/method.py): the paper's motion model, or
+another.
 """
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ from .formats.latents import load_latents, save_latents
 from .frames.render import Progress, render
 from .frames.stylegan2 import Generator
 from .media.images import MIN_SIDE, read_image, square
-from .method import METHODS, Method, Recurrent, as_method
+from .methods.method import METHODS, Method, as_method
+from .methods.recurrent import Recurrent
 from .trajectory.chain import perform
 from .trajectory.timing import check_motion
 

@@ -396,50 +396,6 @@ class MotionConfig(Frozen):
 
 
 @dataclass(frozen=True)
-class MocoganConfig(Frozen):
-    """MoCoGAN-HD's motion generator (baselines/mocogan_hd.py); the defaults are its authors'."""
-
-    w_dim: int = 512                        # length of a style code, and of the noise of a step
-    hidden: int = 384                       # width of the LSTM's state
-    components: int = 384                   # P, principal components of W that it moves along
-    residual: float = 0.2                   # largest step along one, in its standard deviations
-    num_layers: int | None = None           # L of its generator; None = any, all move alike
-    resolution: int | None = None           # side of its generator's images; None = any
-
-    def _check(self) -> None:
-        sizes = (self.w_dim, self.hidden, self.components)
-        if not all(isinstance(n, int) and n >= 1 for n in sizes) or self.components > self.w_dim:
-            raise LGFAError("MoCoGAN-HD's motion needs w_dim, hidden and components from 1, and "
-                            "no more components than w_dim.")
-
-
-@dataclass(frozen=True)
-class MapperConfig(Frozen):
-    """StyleCLIP's latent mapper (baselines/styleclip_mapper.py); the defaults are its authors'."""
-
-    text: str = ""                          # the sentence that it shows; "" = nobody noted it
-    num_layers: int = 18                    # L of its generator
-    w_dim: int = 512                        # length of a style code
-    parts: tuple[str, ...] = ("coarse", "medium", "fine")   # sub-mappers; or ("all",)
-    depth: int = 4                          # linear layers of a sub-mapper
-    norm: str = "layers"                    # pixel norm over a code's "channels", as StyleGAN2's,
-    #                                         or over the "layers" of a part: the published code
-    size: float = 0.1                       # factor of the mapper's output
-    resolution: int | None = None           # side of its generator's images; None = any
-
-    def _check(self) -> None:
-        known = ("coarse", "medium", "fine")
-        if self.parts != ("all",) and (not self.parts or self.parts != tuple(
-                part for part in known if part in self.parts)):
-            raise LGFAError(f"a mapper has the parts coarse, medium and fine, some of them, or "
-                            f"all alone, not {', '.join(self.parts) or 'none'}.")
-        if self.norm not in ("channels", "layers"):
-            raise LGFAError(f"a mapper's norm goes over channels or layers, not {self.norm!r}.")
-        if min(self.num_layers, self.w_dim, self.depth) < 1:
-            raise LGFAError("a mapper needs num_layers, w_dim and depth of at least 1.")
-
-
-@dataclass(frozen=True)
 class PerceptualConfig(Frozen):
     """LPIPS over a trunk of ours or torchvision's (embed/perceptual.py)."""
 

@@ -120,7 +120,7 @@ def check_path_room(clips: int, frames: int, config: Any) -> None:
 
 def _moving(model: Any, progress: comfy.utils.ProgressBar) -> Callable[..., Tensor]:
     """The motion of one expression, with a look at the cancel button before it."""
-    from ..lgfa.method import move
+    from ..lgfa.methods.recurrent import move
 
     def moving(*arguments: Any) -> Tensor:
         stop_if_interrupted()
@@ -165,7 +165,7 @@ class RecurrentMotion(Node):
     @classmethod
     def execute(cls, motion: Network, text: sockets.Words, frames: int, seed: int,
                 image_code: sockets.Look | None = None) -> io.NodeOutput:
-        from ..lgfa.method import motion_codes
+        from ..lgfa.methods.recurrent import motion_codes
         from ..lgfa.nn.batch import row, same_count
         from ..lgfa.trajectory.chain import seed_of
 
@@ -206,7 +206,7 @@ class MotionMapper(Node):
     @classmethod
     def execute(cls, motion: Network, motion_code: sockets.Codes, latent: sockets.Still,
                 image_code: sockets.Look | None = None) -> io.NodeOutput:
-        from ..lgfa.method import frame_codes
+        from ..lgfa.methods.recurrent import frame_codes
         from ..lgfa.nn.batch import row, same_count
 
         check_clips(motion, image_code)

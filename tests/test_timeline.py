@@ -7,7 +7,7 @@ from tiny import tiny_generator, tiny_motion
 
 from lgfa.animate import Animator
 from lgfa.errors import LGFAError
-from lgfa.method import frame_codes, move
+from lgfa.methods.recurrent import frame_codes, move
 from lgfa.nn.batch import row, same_count
 from lgfa.training.prompts import sentences
 from lgfa.trajectory import wplus

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 
 from .. import formats
-from ..baselines.table import Parts
 from ..errors import LGFAError
 from ..files import atomic_path
+from ..methods.baselines import Parts
 from ..metrics import registry
 from ..metrics.registry import Eyes, Shown
 from ..version import __version__

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from .. import formats
-from ..baselines.table import BASELINES, Parts
 from ..errors import LGFAError
 from ..files import remove_leftovers
 from ..formats import names
 from ..hashes import file_hash, network_hash, text_hash
-from ..method import Method, Recurrent
+from ..methods.baselines import BASELINES, Parts
+from ..methods.method import Method
+from ..methods.recurrent import Recurrent
 from ..training.toon.variants import VARIANTS, train_variant
 from ..trajectory.chain import straight
 

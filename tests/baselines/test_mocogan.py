@@ -12,19 +12,19 @@ from tiny import LAYERS, W_DIM, tiny_generator
 
 from lgfa import formats
 from lgfa.animate import Animator
-from lgfa.baselines import critics, mocogan_hd, mocogan_training
-from lgfa.baselines.mocogan_hd import Mocogan, MotionGenerator
-from lgfa.baselines.table import BASELINES, Parts
-from lgfa.config import GeneratorConfig, MocoganConfig, check_fits
+from lgfa.config import GeneratorConfig, check_fits
 from lgfa.errors import LGFAError
 from lgfa.formats import kinds
 from lgfa.frames.stylegan2 import Generator
+from lgfa.methods.baselines import BASELINES, Parts
+from lgfa.methods.mocogan_hd import critics, training
+from lgfa.methods.mocogan_hd.motion import Mocogan, MocoganConfig, MotionGenerator
 from lgfa.nn.covariance import principal_axes
 from lgfa.toon import parameters as tb
 from lgfa.toon import sampling, videos
 from lgfa.training import checkpoints
 
-SMALL = mocogan_training.Settings(
+SMALL = training.Settings(
     steps=3, batch=2, frames=6, window=4, resolution=16, components=5, samples=200, pool=6,
     memory=8, penalty_every=2, critic_steps=1, precision="fp32", save_every=1)
 
@@ -189,29 +189,29 @@ def test_critics_shapes(side):
 
 def test_training_moves_what_it_should():
     generator = toon_generator().requires_grad_(False)
-    training = mocogan_training.Training(generator, SMALL)
+    lesson = training.Training(generator, SMALL)
     parts = ("motion", "average", "video", "image", "follower")
-    before = {n: [w.detach().clone() for w in getattr(training, n).parameters()] for n in parts}
+    before = {n: [w.detach().clone() for w in getattr(lesson, n).parameters()] for n in parts}
     frozen = {k: v.clone() for k, v in generator.state_dict().items()}
-    terms = training.step(0)
+    terms = lesson.step(0)
     for name in parts:
-        now = list(getattr(training, name).parameters())
+        now = list(getattr(lesson, name).parameters())
         changed = sum(not torch.equal(a, b) for a, b in zip(now, before[name], strict=True))
         assert changed >= len(now) - 2, name
     assert all(torch.equal(v, frozen[k]) for k, v in generator.state_dict().items())
     assert {"video", "picture", "match", "mutual", "video critic", "slope", "picture critic",
             "contrast", "moved"} == set(terms)
     assert all(math.isfinite(v) for v in terms.values())
-    assert "slope" not in training.step(1)                          # every second step only
+    assert "slope" not in lesson.step(1)                          # every second step only
 
 
 def test_rates_fall_in_the_second_half():
-    training = mocogan_training.Training(toon_generator(), SMALL)
+    lesson = training.Training(toon_generator(), SMALL)
     found = []
     for done in (0.0, 0.5, 0.75, 1.0):
-        training.set_rates(done)
-        found.append(training.motion_optimiser.param_groups[0]["lr"] / SMALL.rate)
-        assert training.critic_optimiser.param_groups[0]["lr"] / SMALL.critic_rate == found[-1]
+        lesson.set_rates(done)
+        found.append(lesson.motion_optimiser.param_groups[0]["lr"] / SMALL.rate)
+        assert lesson.critic_optimiser.param_groups[0]["lr"] / SMALL.critic_rate == found[-1]
     assert found == pytest.approx([1, 1, 0.525, 0.05])
 
 
@@ -220,8 +220,8 @@ def weights_of(motion: torch.nn.Module) -> torch.Tensor:
 
 
 def test_a_stopped_training_goes_on_as_if_it_had_not(tmp_path, monkeypatch):
-    whole, _ = mocogan_training.train_motion(toon_generator(), tmp_path / "a", SMALL, print)
-    step = mocogan_training.Training.step
+    whole, _ = training.train_motion(toon_generator(), tmp_path / "a", SMALL, print)
+    step = training.Training.step
 
     def interrupted(self, number):
         if number == 2:
@@ -229,14 +229,14 @@ def test_a_stopped_training_goes_on_as_if_it_had_not(tmp_path, monkeypatch):
         return step(self, number)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(mocogan_training.Training, "step", interrupted)
-        mocogan_training.train_motion(toon_generator(), tmp_path / "b", SMALL, print)
+        patch.setattr(training.Training, "step", interrupted)
+        training.train_motion(toon_generator(), tmp_path / "b", SMALL, print)
     lines: list[str] = []
-    rest, _ = mocogan_training.train_motion(toon_generator(), tmp_path / "b", SMALL, lines.append)
+    rest, _ = training.train_motion(toon_generator(), tmp_path / "b", SMALL, lines.append)
     assert torch.equal(weights_of(whole), weights_of(rest))
     assert len(lines) == 1 and "3/3" in lines[0]
     with pytest.raises(LGFAError, match="other settings"):
-        mocogan_training.train_motion(toon_generator(), tmp_path / "b",
+        training.train_motion(toon_generator(), tmp_path / "b",
                                       replace(SMALL, match=1.0), print)
 
     # a checkpoint of no use changes nothing, and is named
@@ -247,12 +247,12 @@ def test_a_stopped_training_goes_on_as_if_it_had_not(tmp_path, monkeypatch):
     for older in checkpoints.paths(tmp_path / "b")[:-1]:
         older.unlink()
     with pytest.raises(LGFAError, match="none of the 1 checkpoints .*its video has not the parts"):
-        mocogan_training.train_motion(toon_generator(), tmp_path / "b", SMALL, lines.append)
+        training.train_motion(toon_generator(), tmp_path / "b", SMALL, lines.append)
     assert f"{newest.name} is left out" in lines[-1]
 
 
 def test_baseline_of_the_table(tmp_path, monkeypatch):
-    monkeypatch.setattr(mocogan_training, "Settings",
+    monkeypatch.setattr(training, "Settings",
                         lambda: replace(SMALL, steps=100, pool=100, components=W_DIM))
     entry = BASELINES["mocogan-hd"]
     parts = Parts(toon_generator(), None, domain="toon")
@@ -271,7 +271,7 @@ def test_baseline_of_the_table(tmp_path, monkeypatch):
 
 def test_judged_frames_lie_in_the_clip():
     rng = torch.Generator().manual_seed(0)
-    found = [mocogan_training.chosen_frames(16, 6, rng).tolist() for _ in range(40)]
+    found = [training.chosen_frames(16, 6, rng).tolist() for _ in range(40)]
     assert [0, 3, 6, 9, 12, 15] in found
     runs = [f for f in found if f[1] == f[0] + 1]
     assert len(runs) > 5 and all(f == list(range(f[0], f[0] + 6)) for f in runs)
@@ -397,4 +397,5 @@ def test_time_is_a_share_of_the_video():
 
 
 def test_kind_and_module_of_the_table():
-    assert BASELINES["mocogan-hd"].module == "mocogan_hd" and callable(mocogan_hd.train)
+    assert BASELINES["mocogan-hd"].module == "methods.mocogan_hd.training"
+    assert callable(training.train)

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from lgfa import Animator
-from lgfa.baselines import styleclip_directions as directions
-from lgfa.baselines import styleclip_global as styleclip
-from lgfa.baselines.table import Parts, baseline
 from lgfa.config import GeneratorConfig
 from lgfa.embed.clip import CLIP
 from lgfa.errors import LGFAError
 from lgfa.frames.stylegan2 import Generator
+from lgfa.methods.baselines import Parts, baseline
+from lgfa.methods.styleclip import directions as styleclip
+from lgfa.methods.styleclip import relevance as directions
 from tests.tiny import EMBED, tiny_clip_config, tiny_generator
 
 COUNT = 40                                  # style channels of the tiny generator: 5 x 8

@@ -7,12 +7,11 @@ import pytest
 import torch
 
 from lgfa import Animator, formats
-from lgfa.baselines import styleclip_mapper_training as training
-from lgfa.baselines.styleclip_mapper import LatentMapper, Mapped, file_name
-from lgfa.baselines.table import Parts, baseline
-from lgfa.config import MapperConfig
 from lgfa.errors import LGFAError
 from lgfa.formats.layouts import rosinality
+from lgfa.methods.baselines import Parts, baseline
+from lgfa.methods.styleclip import mapper_training as training
+from lgfa.methods.styleclip.mapper import LatentMapper, Mapped, MapperConfig, file_name
 from tests.tiny import LAYERS, W_DIM, tiny_generator
 
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from lgfa import Animator
-from lgfa.baselines import styleclip_opt as opt
-from lgfa.baselines.table import BASELINES, Parts, baseline
 from lgfa.errors import LGFAError
+from lgfa.methods.baselines import BASELINES, Parts, baseline
+from lgfa.methods.styleclip import optimisation as opt
 
 
 @pytest.fixture

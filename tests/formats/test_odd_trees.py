@@ -10,13 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from lgfa.baselines.mocogan_hd import MotionGenerator
 from lgfa.config import (
     ClipConfig,
     EncoderConfig,
     IdentityConfig,
     InceptionResNetConfig,
-    MocoganConfig,
     MotionConfig,
 )
 from lgfa.embed.clip import CLIP
@@ -29,7 +27,8 @@ from lgfa.formats.layouts import e4e as e4e_layout
 from lgfa.formats.layouts import facenet as facenet_layout
 from lgfa.formats.layouts import ir_se50, torchvision
 from lgfa.formats.layouts.lgfa_authors import motion_table
-from lgfa.formats.mocogan import PCA, Axes
+from lgfa.methods.mocogan_hd.format import PCA, Axes
+from lgfa.methods.mocogan_hd.motion import MocoganConfig, MotionGenerator
 from lgfa.motion.model import MotionModel
 
 BLOCK = torch.zeros(16_000_000)

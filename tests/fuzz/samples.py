@@ -44,8 +44,10 @@ def own_files(folder: Path) -> dict[str, bytes]:
     from tiny import save_all
 
     from lgfa import formats
-    from lgfa.config import IdentityConfig, MapperConfig, MocoganConfig, PerceptualConfig
+    from lgfa.config import IdentityConfig, PerceptualConfig
     from lgfa.formats import build
+    from lgfa.methods.mocogan_hd.motion import MocoganConfig
+    from lgfa.methods.styleclip.mapper import MapperConfig
     from lgfa.toon.attributes import AttributesConfig
 
     files = {f"own_{kind}.safetensors": Path(path).read_bytes()

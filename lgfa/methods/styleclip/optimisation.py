@@ -21,11 +21,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..errors import LGFAError
-from ..frames.latent_space import spread
-from ..hashes import tensor_hash
-from ..training import losses
-from .table import Parts, check_still, half, straight
+from ...errors import LGFAError
+from ...frames.latent_space import spread
+from ...hashes import tensor_hash
+from ...training import losses
+from ..baselines import Parts, check_still, half, straight
 
 
 @dataclass(frozen=True)

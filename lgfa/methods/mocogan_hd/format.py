@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 
-from ..config import MocoganConfig
-from ..errors import LGFAError
-from . import npy
-from .recognition import Format
-from .tables import bare, is_tensor, shape_of
+from ...errors import LGFAError
+from ...formats import npy
+from ...formats.recognition import Format
+from ...formats.tables import bare, is_tensor, shape_of
+from .motion import MocoganConfig
 
 AXES, DEVIATIONS = "pca_comp.npy", "pca_stdev.npy"
 PCA = "lgfa_pca"                        # where `with_axes` puts an Axes, which no file can hold

@@ -18,8 +18,9 @@ no momentum, falling rates, averaged weights.
 from __future__ import annotations
 
 import copy
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..config import MocoganConfig
-from ..errors import LGFAError, reading
-from ..frames.stylegan2 import Generator
-from ..toon import sampling, videos
-from ..training import checkpoints, resume
+from ... import formats
+from ...errors import LGFAError, reading
+from ...frames.stylegan2 import Generator
+from ...nn.covariance import principal_axes
+from ...toon import sampling, videos
+from ...training import checkpoints, resume
+from ..baselines import Parts
 from . import critics
-from .mocogan_hd import MotionGenerator, draw_noise, measure_axes
+from .motion import Mocogan, MocoganConfig, MotionGenerator, draw_noise
 
 SEED = 4100                             # of everything that is drawn here
 
@@ -355,3 +358,40 @@ def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:
         old.lerp_(new, 1 - decay)
     for old, new in zip(average.buffers(), network.buffers(), strict=True):
         old.copy_(new)
+
+
+@torch.no_grad()
+def measure_axes(
+    generator: Generator, count: int, samples: int, rng: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Principal axes [P, w_dim] and deviations [P] of W over standard normal z."""
+    z = torch.randn(samples, generator.config.z_dim, generator=rng).to(generator.latent_avg)
+    w = torch.cat([generator.mapping(part)[:, 0] for part in z.split(4000)])
+    return principal_axes(w, count)
+
+
+def units(texts: Sequence[str]) -> list[str]:
+    """One motion generator, whatever the sentences."""
+    return ["motion"]
+
+
+def train(
+    unit: str, parts: Parts, folder: Path, note: Callable[[str], None] = print, scale: float = 1.0,
+) -> Path:
+    """Trains FOLDER/motion.safetensors, or goes on with a training that was stopped there."""
+    if unit != "motion" or parts.domain != "toon":
+        raise LGFAError("MoCoGAN-HD's one unit is called motion, and it learns from videos, which "
+                        "only the toon domain has: train it there.")
+    path, work = folder / f"{unit}.safetensors", folder / f"{unit}-training"
+    settings = Settings().scaled(scale)
+    motion, minutes = train_motion(parts.generator, work, settings, note)
+    formats.save(path, motion, {"baseline": "mocogan-hd", "minutes": round(minutes, 2),
+                                "training": asdict(settings)})
+    shutil.rmtree(work, ignore_errors=True)
+    return path
+
+
+def load(parts: Parts, folder: Path, texts: Sequence[str]) -> Mocogan:
+    """The Method around FOLDER/motion.safetensors."""
+    return Mocogan(formats.load(folder / "motion.safetensors", "mocogan",
+                                parts.generator.latent_avg.device))

@@ -21,15 +21,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .. import formats
-from ..domains import sample_latent
-from ..errors import LGFAError, reading
-from ..formats import npy, safetensors_io
-from ..formats.trees import check_file, is_own
-from ..formats.unpickle import reader
-from .styleclip_global import Directions, GlobalDirection, changed, split, styles, widths
-from .styleclip_global import Settings as EditSettings
-from .table import Parts, half
+from ... import formats
+from ...domains import sample_latent
+from ...errors import LGFAError, reading
+from ...formats import npy, safetensors_io
+from ...formats.trees import check_file, is_own
+from ...formats.unpickle import reader
+from ..baselines import Parts, half
+from .directions import Directions, GlobalDirection, changed, split, styles, widths
+from .directions import Settings as EditSettings
 
 SEED = 3_100                                # of the pictures
 UNIT, FILE, KIND = "directions", "directions.safetensors", "directions"

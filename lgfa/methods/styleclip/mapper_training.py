@@ -17,14 +17,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .. import formats
-from ..config import MapperConfig
-from ..errors import LGFAError
-from ..nn.modules import normal_tensors
-from ..training import setup
-from .styleclip_mapper import LatentMapper, Mapped, file_name
-from .styleclip_opt import rate_at, text_loss
-from .table import Parts, half
+from ... import formats
+from ...errors import LGFAError
+from ...nn.modules import normal_tensors
+from ...training import setup
+from ..baselines import Parts, half
+from .mapper import LatentMapper, Mapped, MapperConfig, file_name
+from .optimisation import rate_at, text_loss
 
 SEED = 3_000                                # of the stills and of the initial weights
 

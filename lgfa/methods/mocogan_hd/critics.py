@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..training import augment
+from ...training import augment
 
 SLOPE = 0.2                             # of the leaky ReLUs
 VIEWS = ("shift", "crop", "colour")     # of a picture, besides flips and cut-outs

@@ -6,7 +6,6 @@ them. It is imported on first use; it imports `Parts` and `straight` from here.
 from __future__ import annotations
 
 import contextlib
-import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +18,11 @@ from torch import Tensor, nn
 from ..embed.clip import CLIP
 from ..errors import LGFAError
 from ..frames.stylegan2 import Generator
+from ..registry import named
 from ..trajectory.chain import straight as straight  # for the modules of the table
 
-if TYPE_CHECKING:                                       # method.py imports some of these modules
-    from ..method import Method
+if TYPE_CHECKING:
+    from .method import Method
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Baseline:
     name: str
     what: str                               # one line for tables
     paper: str                              # citation
-    module: str                             # of this folder
+    module: str                             # relative to lgfa
 
     def units(self, texts: Sequence[str]) -> list[str]:
         """Names of what must be trained or measured once before these sentences can be shown."""
@@ -70,20 +70,21 @@ class Baseline:
         return self._module().load(parts, Path(folder), texts)
 
     def _module(self) -> ModuleType:
-        return importlib.import_module(f".{self.module}", __package__)
+        return named(self.module)
 
 
 _STYLECLIP = "Patashnik et al., StyleCLIP, ICCV 2021"
 
 BASELINES = {b.name: b for b in (
     Baseline("styleclip-opt", "StyleCLIP latent optimisation, linear interpolation", _STYLECLIP,
-             "styleclip_opt"),
+             "methods.styleclip.optimisation"),
     Baseline("styleclip-mapper", "StyleCLIP latent mapper, one per text, linear interpolation",
-             _STYLECLIP, "styleclip_mapper_training"),
+             _STYLECLIP, "methods.styleclip.mapper_training"),
     Baseline("styleclip-global", "StyleCLIP global directions, linear interpolation", _STYLECLIP,
-             "styleclip_directions"),
+             "methods.styleclip.relevance"),
     Baseline("mocogan-hd", "MoCoGAN-HD: an LSTM along the principal axes of W; reads no sentence",
-             "Tian et al., A Good Image Generator Is What You Need, ICLR 2021", "mocogan_hd"),
+             "Tian et al., A Good Image Generator Is What You Need, ICLR 2021",
+             "methods.mocogan_hd.training"),
 )}
 
 

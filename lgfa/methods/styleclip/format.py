@@ -15,12 +15,12 @@ from typing import Any
 
 import torch
 
-from ..config import MapperConfig
-from ..errors import LGFAError
-from .layouts import rosinality
-from .recognition import Format
-from .tables import bare, below, count_of, options, shape_of, shown, side_of
-from .trees import is_own
+from ...errors import LGFAError
+from ...formats.layouts import rosinality
+from ...formats.recognition import Format
+from ...formats.tables import bare, below, count_of, options, shape_of, shown, side_of
+from ...formats.trees import is_own
+from .mapper import MapperConfig
 
 PARTS = {"course_mapping": "coarse", "medium_mapping": "medium", "fine_mapping": "fine",
          "mapping": "all"}              # theirs -> ours

@@ -2,27 +2,40 @@
 
 Source: Tian et al., "A Good Image Generator Is What You Need for High-Resolution Video Synthesis"
 (ICLR 2021), section 3.1; constants of its published code (snap-research/MoCoGAN-HD). It knows no
-sentences: what a clip shows is chosen by the seed. Its training is in mocogan_training.py.
+sentences: what a clip shows is chosen by the seed. Its training is in training.py.
 """
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..config import MocoganConfig
-from ..errors import LGFAError
-from ..nn.covariance import principal_axes
+from ...config import Frozen
+from ...errors import LGFAError
 
 if TYPE_CHECKING:
-    from ..frames.stylegan2 import Generator
-    from .table import Parts
+    pass
+
+
+@dataclass(frozen=True)
+class MocoganConfig(Frozen):
+    """MoCoGAN-HD's motion generator ; the defaults are its authors'."""
+
+    w_dim: int = 512                        # length of a style code, and of the noise of a step
+    hidden: int = 384                       # width of the LSTM's state
+    components: int = 384                   # P, principal components of W that it moves along
+    residual: float = 0.2                   # largest step along one, in its standard deviations
+    num_layers: int | None = None           # L of its generator; None = any, all move alike
+    resolution: int | None = None           # side of its generator's images; None = any
+
+    def _check(self) -> None:
+        sizes = (self.w_dim, self.hidden, self.components)
+        if not all(isinstance(n, int) and n >= 1 for n in sizes) or self.components > self.w_dim:
+            raise LGFAError("MoCoGAN-HD's motion needs w_dim, hidden and components from 1, and "
+                            "no more components than w_dim.")
 
 
 class MotionGenerator(nn.Module):
@@ -140,45 +153,4 @@ def draw_noise(
                         for _ in range(frames - 1)], dim=1)
 
 
-@torch.no_grad()
-def measure_axes(
-    generator: Generator, count: int, samples: int, rng: torch.Generator,
-) -> tuple[Tensor, Tensor]:
-    """Principal axes [P, w_dim] and deviations [P] of W over standard normal z."""
-    z = torch.randn(samples, generator.config.z_dim, generator=rng).to(generator.latent_avg)
-    w = torch.cat([generator.mapping(part)[:, 0] for part in z.split(4000)])
-    return principal_axes(w, count)
-
-
 # ---------------------------------------------------------------- as a baseline of the table
-
-def units(texts: Sequence[str]) -> list[str]:
-    """One motion generator, whatever the sentences."""
-    return ["motion"]
-
-
-def train(
-    unit: str, parts: Parts, folder: Path, note: Callable[[str], None] = print, scale: float = 1.0,
-) -> Path:
-    """Trains FOLDER/motion.safetensors, or goes on with a training that was stopped there."""
-    from .. import formats
-    from .mocogan_training import Settings, train_motion
-
-    if unit != "motion" or parts.domain != "toon":
-        raise LGFAError("MoCoGAN-HD's one unit is called motion, and it learns from videos, which "
-                        "only the toon domain has: train it there.")
-    path, work = folder / f"{unit}.safetensors", folder / f"{unit}-training"
-    settings = Settings().scaled(scale)
-    motion, minutes = train_motion(parts.generator, work, settings, note)
-    formats.save(path, motion, {"baseline": "mocogan-hd", "minutes": round(minutes, 2),
-                                "training": asdict(settings)})
-    shutil.rmtree(work, ignore_errors=True)
-    return path
-
-
-def load(parts: Parts, folder: Path, texts: Sequence[str]) -> Mocogan:
-    """The Method around FOLDER/motion.safetensors."""
-    from .. import formats
-
-    return Mocogan(formats.load(folder / "motion.safetensors", "mocogan",
-                                parts.generator.latent_avg.device))

@@ -3,7 +3,7 @@
 A sentence becomes a direction dt between two ensembles of prompts in CLIP's space. Every channel of
 the style space (Wu et al. 2021: the affine outputs of all convolutions, ToRGB left out) has a
 relevance di [d], the mean direction in which it moves CLIP's view of pictures
-(styleclip_directions.py). The edit moves channels whose |di . dt| reaches beta, in proportion to
+(relevance.py). The edit moves channels whose |di . dt| reaches beta, in proportion to
 di . dt over its largest, by at most alpha standard deviations:
 
     s_edit = s + alpha * std * (di . dt) / max |di . dt|            where |di . dt| >= beta
@@ -23,11 +23,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..embed.clip import CLIP
-from ..embed.sentences import fill_template
-from ..errors import LGFAError
-from ..frames.stylegan2 import Generator, Synthesis
-from ..trajectory.chain import straight
+from ...embed.clip import CLIP
+from ...embed.sentences import fill_template
+from ...errors import LGFAError
+from ...frames.stylegan2 import Generator, Synthesis
+from ...trajectory.chain import straight
 
 NEUTRAL = "a face"
 TEMPLATES = ("{}", "a picture of {}", "a drawing of {}", "a cartoon of {}", "an image: {}")

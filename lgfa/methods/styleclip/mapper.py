@@ -14,19 +14,46 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from ..config import MapperConfig
-from ..errors import LGFAError
-from ..frames.stylegan2 import EqualizedLinear
-from ..nn.ops import scaled_leaky_relu
-from ..trajectory.chain import straight
+from ...config import Frozen
+from ...errors import LGFAError
+from ...frames.stylegan2 import EqualizedLinear
+from ...nn.ops import scaled_leaky_relu
+from ...trajectory.chain import straight
 
 RATE_MULTIPLIER = 0.01                      # of the linear layers
 SLICES = {"coarse": slice(0, 4), "medium": slice(4, 8), "fine": slice(8, None),
           "all": slice(None)}               # part -> style codes that it maps
+
+
+@dataclass(frozen=True)
+class MapperConfig(Frozen):
+    """StyleCLIP's latent mapper ; the defaults are its authors'."""
+
+    text: str = ""                          # the sentence that it shows; "" = nobody noted it
+    num_layers: int = 18                    # L of its generator
+    w_dim: int = 512                        # length of a style code
+    parts: tuple[str, ...] = ("coarse", "medium", "fine")   # sub-mappers; or ("all",)
+    depth: int = 4                          # linear layers of a sub-mapper
+    norm: str = "layers"                    # pixel norm over a code's "channels", as StyleGAN2's,
+    #                                         or over the "layers" of a part: the published code
+    size: float = 0.1                       # factor of the mapper's output
+    resolution: int | None = None           # side of its generator's images; None = any
+
+    def _check(self) -> None:
+        known = ("coarse", "medium", "fine")
+        if self.parts != ("all",) and (not self.parts or self.parts != tuple(
+                part for part in known if part in self.parts)):
+            raise LGFAError(f"a mapper has the parts coarse, medium and fine, some of them, or "
+                            f"all alone, not {', '.join(self.parts) or 'none'}.")
+        if self.norm not in ("channels", "layers"):
+            raise LGFAError(f"a mapper's norm goes over channels or layers, not {self.norm!r}.")
+        if min(self.num_layers, self.w_dim, self.depth) < 1:
+            raise LGFAError("a mapper needs num_layers, w_dim and depth of at least 1.")
 
 
 class SubMapper(nn.Module):
