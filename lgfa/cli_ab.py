@@ -23,10 +23,10 @@ def add_parser(subparsers: Any) -> None:
 def ab_summary(args: argparse.Namespace) -> None:
     """Prints the preferences. Raises LGFAError for files that are no choices of one sheet."""
     from .errors import printable
-    from .evaluate import ab
+    from .evaluate.report import ab_page
     from .files import atomic_path
 
-    found = ab.summarise(args.files)
+    found = ab_page.summarise(args.files)
     print("\n".join(map(printable, lines(found))))
     if args.out is not None:
         with atomic_path(args.out) as target:

@@ -81,7 +81,7 @@ def evaluate(args: argparse.Namespace) -> None:
 
     from .errors import LGFAError
     from .evaluate.evaluation import Evaluation, Options
-    from .evaluate.tables import TOPICS
+    from .evaluate.report.tables import TOPICS
     from .training import distributed
 
     topics = tuple(TOPICS) if args.tables.strip() == "all" else _names(args.tables)

@@ -19,13 +19,13 @@ from ..methods.baselines import Parts
 from ..metrics import registry
 from ..metrics.registry import Eyes, Shown
 from ..version import __version__
-from . import plan, store, subjects
-from .run import Maker, run
-from .store import Store
-from .subjects import OWN, Workshop
+from . import contenders, plan, records
+from .contenders import OWN, Workshop
+from .measure import Maker, run
+from .records import Store
+from .report.findings import bars, findings
+from .report.tables import TOPICS, Figures, Key, label
 from .summary import Interval, Result, paths, summarise
-from .tables import TOPICS, Figures, Key, label
-from .verdicts import bars, findings
 
 CHAINED, CHAIN_FRAMES = ("chain", "added"), 32      # section IV-E2
 REAL_CLIPS, REAL_SEED = 104, 79_500         # videos of the renderer, measured beside the methods
@@ -53,7 +53,7 @@ class Options:
     command: str = ""                       # noted in the report
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "methods", subjects.check(self.methods))
+        object.__setattr__(self, "methods", contenders.check(self.methods))
         for topic in self.topics:
             if topic not in TOPICS:
                 raise LGFAError(f"there is no table {topic!r}: choose of {', '.join(TOPICS)}.")
@@ -93,7 +93,7 @@ class Evaluation:
 
     def run(self) -> dict[str, Any] | None:
         """The report's data, of which the first process writes report.json; None in the others."""
-        from . import plots
+        from .report import plots
 
         plots.ready()                       # before hours of work, not after them
         begun, keys = time.monotonic(), self.keys()
@@ -107,13 +107,13 @@ class Evaluation:
 
     def write_ab(self, one: str, other: str) -> Path:
         """The page on which people compare two methods' clips of the main suite; its path."""
-        from . import ab
+        from .report import ab_page
 
         a, b = (self._result(("main", name)) for name in (one, other))
-        pairs = [ab.Pair(job.texts[0], self._frames(a, i, None), self._frames(b, i, None),
+        pairs = [ab_page.Pair(job.texts[0], self._frames(a, i, None), self._frames(b, i, None),
                          f"clip-{i:03d}")
                  for i, job in enumerate(a.jobs[:MOST_PAIRS])]
-        return ab.write(self.options.out, pairs, one, other, self.options.seed)
+        return ab_page.write(self.options.out, pairs, one, other, self.options.seed)
 
     def keys(self) -> list[Key]:
         """What is run, (suite, method), each once; cheap methods first."""
@@ -158,7 +158,7 @@ class Evaluation:
         main = [results[("main", name)] for name in options.methods if ("main", name) in results]
         drawn = paths(main)
         methods = {result.method: {
-            "what": subjects.about(result.method),
+            "what": contenders.about(result.method),
             **summarise(result, figures.sets(("main", result.method))),
             "paths": drawn.get(result.method, {}),
         } for result in main}
@@ -179,7 +179,7 @@ class Evaluation:
 
     def _strips(self, results: Sequence[Result]) -> list[dict[str, str]]:
         """Pictures of all methods' clips of one still and sentence."""
-        from . import strips
+        from .report import strips
 
         written = []
         for name, person in STRIPS:
@@ -195,7 +195,7 @@ class Evaluation:
 
     def _frames(self, result: Result, index: int, columns: int | None) -> torch.Tensor:
         """Frames [T', H, W, 3], 0..1, of a clip whose latents were kept."""
-        from . import strips
+        from .report import strips
 
         latents = result.records[index].tensors["latents"].float()
         return strips.frames_of(self.parts.generator, latents, columns)
@@ -211,11 +211,11 @@ class Evaluation:
     def _reference(self) -> dict[str, torch.Tensor]:
         """Features of the renderer's drawings and videos of unseen people; drawn once."""
         file = self.work / f"reference-{self.options.drawings}.safetensors"
-        found = store.load(file)
+        found = records.load(file)
         if found is not None:
             return found[1]
         features = registry.reference_features(self.eyes, self.options.drawings)
-        store.save(file, features, {"drawings": self.options.drawings})
+        records.save(file, features, {"drawings": self.options.drawings})
         return features
 
     def _real(self) -> dict[str, Interval]:
@@ -232,7 +232,7 @@ class Evaluation:
         return {name: list(bootstrap([one[name] for one in figures])) for name in OF_PICTURES}
 
     def _write(self, report: dict[str, Any]) -> None:
-        from . import markdown, plots
+        from .report import markdown, plots
 
         with atomic_path(self.options.out / "report.json") as path:
             path.write_text(json.dumps(report, indent=1, allow_nan=False), encoding="utf-8")

@@ -12,7 +12,7 @@ from ..metrics import registry
 from ..metrics.statistics import bootstrap, bootstrap_set
 from ..toon import parameters as tb
 from .plan import EXPRESSIONS, Job
-from .store import Record
+from .records import Record
 
 DRAWS = 100                                 # of the bootstrap of set metrics, which are slow
 Interval = list[float]                      # [value, low, high], 95%

@@ -1,1 +1,2 @@
-"""Metrics: extractors (networks that look), statistics (pure functions) and their registry."""
+"""Figures of clips: registry.py measures with all of them (open it first), of_clips.py and
+of_sets.py hold the metrics over statistics.py; extractors.py holds the networks that look."""

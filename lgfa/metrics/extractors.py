@@ -17,10 +17,8 @@ from torch import Tensor, nn
 
 from .. import domains, formats
 from ..errors import LGFAError
-from .foreign import i3d_features, load_inception
-from .metric import Shown
-
-BATCH = 64          # pictures that a network sees at once
+from .inception import i3d_features, load_inception
+from .metric import Shown, batched
 
 # extractor -> the kind of network that its file holds
 KINDS = {"identity": "identity", "attributes": "attributes", "clip": "clip", "irse50": "identity",
@@ -31,14 +29,6 @@ OWN = {"identity": "judge", "attributes": "attributes", "clip": "clip"}
 PACKAGES = ("cv2",)
 
 Part = nn.Module | str | PathLike[str]
-
-
-def batched(look: Callable[..., Any], *tensors: Tensor, size: int = BATCH) -> Any:
-    """`look` over parts of the batch, joined; it may return a tensor or a tuple of tensors."""
-    parts = [look(*group) for group in zip(*(t.split(size) for t in tensors), strict=True)]
-    if isinstance(parts[0], tuple):
-        return tuple(torch.cat(column) for column in zip(*parts, strict=True))
-    return torch.cat(parts)
 
 
 class Eyes:
@@ -151,7 +141,7 @@ class Eyes:
     @cached_property
     def strangers(self) -> float:
         """Mean identity distance of two random people of the toon domain, by `identity`."""
-        from .truth import apart, random_pairs  # late: it stands on this module
+        from .toon_truth import apart, random_pairs  # late: it stands on this module
 
         one, other = (self.identity(x) for x in random_pairs())
         return float(apart(one, other).mean())

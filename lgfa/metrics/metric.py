@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -82,3 +83,14 @@ def _entering(table: dict[str, Metric], what: str, better: str, unit: str, needs
         table[name] = Metric(name, what, better, unit, function, needs)
         return function
     return enter
+
+
+BATCH = 64          # pictures that a network sees at once
+
+
+def batched(look: Callable[..., Any], *tensors: Tensor, size: int = BATCH) -> Any:
+    """`look` over parts of the batch, joined; it may return a tensor or a tuple of tensors."""
+    parts = [look(*group) for group in zip(*(t.split(size) for t in tensors), strict=True)]
+    if isinstance(parts[0], tuple):
+        return tuple(torch.cat(column) for column in zip(*parts, strict=True))
+    return torch.cat(parts)

@@ -10,10 +10,10 @@ from ..errors import LGFAError
 from ..toon import parameters as tb
 from ..toon import sampling
 from ..toon.renderer import render
-from .extractors import Eyes, batched
-from .metric import Shown, set_metric
+from .extractors import Eyes
+from .metric import Shown, batched, set_metric
 from .statistics import frechet
-from .truth import RESOLUTION, SEED
+from .toon_truth import RESOLUTION, SEED
 
 MOMENTS = 4         # evenly spaced frames of a clip, first and last among them
 FRAMES = 16         # of a reference video

@@ -154,7 +154,7 @@ class Workshop:
 
 
 def report(options) -> int:
-    from .report import all_lines
+    from ..evaluate.bundled import all_lines
 
     if options.json:
         check_place(options.json)
@@ -232,7 +232,7 @@ def run(options) -> int:
     if options.command == "gallery":
         return gallery(options)
     if options.command == "cards":
-        from . import cards
+        from ..evaluate import cards
 
         print(*cards.write(options.models, options.figures), sep="\n")
         return 0

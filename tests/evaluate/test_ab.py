@@ -19,7 +19,7 @@ from PIL import Image
 
 from lgfa import cli
 from lgfa.errors import LGFAError
-from lgfa.evaluate import ab
+from lgfa.evaluate.report import ab_page as ab
 
 NAMES = ("lgfa-model", "styleclip-opt")
 RED, BLUE = (230, 40, 40), (40, 40, 230)    # clips of the first and of the second method

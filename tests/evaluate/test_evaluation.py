@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from lgfa.errors import LGFAError
-from lgfa.evaluate import subjects, tables
+from lgfa.evaluate import contenders
+from lgfa.evaluate.contenders import VARIANT, Workshop
 from lgfa.evaluate.evaluation import Evaluation, Options
-from lgfa.evaluate.run import VERSION, Maker, run
-from lgfa.evaluate.store import Store
-from lgfa.evaluate.subjects import VARIANT, Workshop
+from lgfa.evaluate.measure import VERSION, Maker, run
+from lgfa.evaluate.records import Store
+from lgfa.evaluate.report import tables
 
 SMALL = {"clips": 2, "frames": 4, "drawings": 12, "draws": 3}
 
@@ -97,7 +98,7 @@ def test_a_still_clip_leaves_the_expression_unreached(evaluation):
             return w_s[:, None].expand(-1, frames, -1, -1)
 
     job = evaluation.jobs("main")[0]
-    subject = subjects.Subject("nothing", Nothing(), "x", 0.0)
+    subject = contenders.Subject("nothing", Nothing(), "x", 0.0)
     record = evaluation.maker.record(subject, job, 4)
     assert record.metrics["recognised"] == 0
     assert record.metrics["progress"] == pytest.approx(0, abs=1e-5)
@@ -120,7 +121,7 @@ def test_variants_are_trained_when_they_are_missing(evaluation, tmp_path):
 def test_other_step_sizes_are_the_bundled_network(evaluation):
     """At the frames of its training every schedule takes the same steps; at more they differ."""
     lengths = {}
-    for name in ("lgfa", *subjects.SCHEDULES):
+    for name in ("lgfa", *contenders.SCHEDULES):
         motion = evaluation.workshop.load(name, []).method.motion
         with torch.no_grad():
             z_t = motion.encode_text(["The person is smiling"])
@@ -162,6 +163,6 @@ def test_refuses_with_a_sentence(change, sentence):
 def test_every_table_runs_what_it_shows():
     """No table names a method that does not exist."""
     for topic in tables.TOPICS.values():
-        for suite, name in topic.runs(tuple(subjects.known()[:5])):
-            subjects.check([name])
+        for suite, name in topic.runs(tuple(contenders.known()[:5])):
+            contenders.check([name])
             assert suite in tables.TOPICS or suite

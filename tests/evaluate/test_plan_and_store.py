@@ -7,8 +7,8 @@ import safetensors.torch
 import torch
 
 from lgfa.errors import LGFAError
-from lgfa.evaluate import plan, store
-from lgfa.evaluate.store import Record, Store
+from lgfa.evaluate import plan, records
+from lgfa.evaluate.records import Record, Store
 from lgfa.toon import captions
 from lgfa.toon import parameters as tb
 
@@ -60,11 +60,11 @@ def a_record():
 
 
 def test_a_record_comes_back_as_it_was(tmp_path):
-    job, store = plan.jobs("main", 1)[0], Store(tmp_path, "stamp")
-    assert not store.has(job)
-    store.write(job, a_record())
-    assert store.has(job)
-    back = store.read(job)
+    job, records = plan.jobs("main", 1)[0], Store(tmp_path, "stamp")
+    assert not records.has(job)
+    records.write(job, a_record())
+    assert records.has(job)
+    back = records.read(job)
     assert back.metrics == a_record().metrics and back.seen == [3] and back.read == {"hair": 2}
     assert back.curves == {"progress": [0.0, 0.5]} and list(back.tensors) == ["set.fd_toon"]
 
@@ -77,13 +77,13 @@ def test_a_record_of_another_method_or_job_does_not_count(tmp_path):
 
 
 def test_a_broken_record_is_made_again_and_never_read(tmp_path):
-    job, store = plan.jobs("main", 1)[0], Store(tmp_path, "stamp")
-    store.write(job, a_record())
-    whole = store.path(job).read_bytes()
-    store.path(job).write_bytes(whole[:len(whole) // 2])
-    assert not store.has(job)
+    job, records = plan.jobs("main", 1)[0], Store(tmp_path, "stamp")
+    records.write(job, a_record())
+    whole = records.path(job).read_bytes()
+    records.path(job).write_bytes(whole[:len(whole) // 2])
+    assert not records.has(job)
     with pytest.raises(LGFAError, match="run the evaluation again"):
-        store.read(job)
+        records.read(job)
 
 
 def written(tmp_path):
@@ -100,7 +100,7 @@ def written(tmp_path):
 def test_any_json_in_place_of_a_records_own_is_made_again(tmp_path, header):
     job, made, tensors, metadata = written(tmp_path)
     header = header.encode("utf-8", "replace").decode()
-    safetensors.torch.save_file(tensors, made.path(job), {**metadata, store.KEY: header})
+    safetensors.torch.save_file(tensors, made.path(job), {**metadata, records.KEY: header})
     assert not made.has(job)
     with pytest.raises(LGFAError, match="run the evaluation again"):
         made.read(job)
@@ -113,10 +113,10 @@ def test_any_json_in_place_of_a_records_own_is_made_again(tmp_path, header):
     {"seconds": None}, {"unknown": 1}])
 def test_a_record_that_was_changed_is_made_again(tmp_path, change):
     job, made, tensors, metadata = written(tmp_path)
-    header = json.loads(metadata[store.KEY])
+    header = json.loads(metadata[records.KEY])
     header["record"] |= change
     safetensors.torch.save_file(tensors, made.path(job),
-                                {**metadata, store.KEY: json.dumps(header)})
+                                {**metadata, records.KEY: json.dumps(header)})
     assert not made.has(job)
 
 
@@ -138,13 +138,13 @@ def test_every_flipped_bit_of_a_record_is_noticed(tmp_path):
         broken = bytearray(whole)
         broken[place] ^= 1 << place % 8
         made.path(job).write_bytes(broken)
-        found = store.load(made.path(job))
+        found = records.load(made.path(job))
         # blanks that fill the header up say nothing
         assert found is None or found[0]["record"] == json.loads(
             json.dumps(dataclasses.asdict(a_record()) | {"tensors": {}})), place
     for size in range(0, len(whole), 29):
         made.path(job).write_bytes(whole[:size])
-        assert store.load(made.path(job)) is None
+        assert records.load(made.path(job)) is None
     made.path(job).unlink()
     made.path(job).mkdir()
-    assert store.load(made.path(job)) is None
+    assert records.load(made.path(job)) is None

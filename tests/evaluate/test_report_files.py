@@ -11,8 +11,8 @@ from example_report import MAIN, WORDS, example
 from PIL import Image
 
 from lgfa.errors import LGFAError
-from lgfa.evaluate import markdown, plots, strips
-from lgfa.evaluate.markdown import cell, grid, number
+from lgfa.evaluate.report import markdown, plots, strips
+from lgfa.evaluate.report.markdown import cell, grid, number
 
 
 def test_every_plot_is_a_readable_picture_and_stale_ones_go(tmp_path: Path) -> None:

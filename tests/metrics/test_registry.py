@@ -10,7 +10,7 @@ from torch import nn
 from lgfa import formats
 from lgfa.embed.inception_resnet import InceptionResNet
 from lgfa.errors import LGFAError
-from lgfa.metrics import foreign, registry
+from lgfa.metrics import inception, registry
 from lgfa.metrics.registry import CLIP_METRICS, SET_METRICS, Eyes, Shown
 from lgfa.toon import parameters as tb
 from lgfa.toon import sampling
@@ -215,7 +215,7 @@ class Video(nn.Module):
 
 
 def test_inception_and_i3d_where_they_are_given(clip):
-    eyes = Eyes(None, inception=foreign.Inception(Means()), i3d=Video())
+    eyes = Eyes(None, inception=inception.Inception(Means()), i3d=Video())
     frames = clip.frames.repeat(2, 1, 1, 1)[:12]
     shown = Shown(frames, torch.zeros(12, 1, 1), "", None, frames[0])
     found = registry.set_features(shown, eyes)
@@ -228,12 +228,12 @@ def test_inception_and_i3d_where_they_are_given(clip):
 
 
 def test_inception_is_not_fetched(tmp_path, monkeypatch):
-    monkeypatch.setattr(foreign.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(inception.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(LGFAError, match="pip install clean-fid"):
-        foreign.load_inception(tmp_path / foreign.INCEPTION_FILE)
-    monkeypatch.setattr(foreign.importlib.util, "find_spec", lambda name: name)
+        inception.load_inception(tmp_path / inception.INCEPTION_FILE)
+    monkeypatch.setattr(inception.importlib.util, "find_spec", lambda name: name)
     with pytest.raises(LGFAError, match="fetch it from https"):
-        foreign.load_inception(tmp_path / foreign.INCEPTION_FILE)
+        inception.load_inception(tmp_path / inception.INCEPTION_FILE)
     with pytest.raises(LGFAError, match="TorchScript program"):
         Eyes(None, i3d=tmp_path / "i3d_torchscript.pt").network("i3d")
 
@@ -260,10 +260,10 @@ def test_a_program_under_inceptions_name_is_not_run(tmp_path, monkeypatch):
         def forward(self, x):
             return x
 
-    monkeypatch.setattr(foreign.importlib.util, "find_spec", lambda name: name)
-    torch.jit.save(torch.jit.script(Marked()), tmp_path / foreign.INCEPTION_FILE)
+    monkeypatch.setattr(inception.importlib.util, "find_spec", lambda name: name)
+    torch.jit.save(torch.jit.script(Marked()), tmp_path / inception.INCEPTION_FILE)
     ran = []
     monkeypatch.setattr(torch.jit, "load", lambda *args, **kwargs: ran.append(args))
     with pytest.raises(LGFAError, match="programs in files are not run here"):
-        foreign.load_inception(tmp_path / foreign.INCEPTION_FILE)
+        inception.load_inception(tmp_path / inception.INCEPTION_FILE)
     assert not ran

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from lgfa.errors import LGFAError
-from lgfa.metrics import traits, truth
-from lgfa.metrics.extractors import batched
+from lgfa.metrics import toon_traits, toon_truth
+from lgfa.metrics.metric import batched
 from lgfa.metrics.registry import CLIP_METRICS, Eyes, Shown
 from lgfa.toon import captions, sampling
 from lgfa.toon import parameters as tb
@@ -74,12 +74,12 @@ def test_expressions_raise_no_leak(people, stills, eyes):
 
 
 def test_units_are_the_difference_of_two_random_people():
-    one, other = truth.random_pairs()
-    for part in truth.PATCHES:
-        mean = truth.colour_change(one, other, part).mean()
-        assert float(mean) / truth.colour_unit(part) == pytest.approx(1)
+    one, other = toon_truth.random_pairs()
+    for part in toon_truth.PATCHES:
+        mean = toon_truth.colour_change(one, other, part).mean()
+        assert float(mean) / toon_truth.colour_unit(part) == pytest.approx(1)
     share = 1 - (0.70 + 0.76) / 2                               # of people who wear glasses
-    assert truth.parameter_unit("glasses") == pytest.approx(2 * share * (1 - share), abs=0.03)
+    assert toon_truth.parameter_unit("glasses") == pytest.approx(2 * share * (1 - share), abs=0.03)
 
 
 # ---- expressions
@@ -87,21 +87,21 @@ def test_units_are_the_difference_of_two_random_people():
 def test_progress_and_direction_by_hand():
     table = tb.expression_table()
     smiling, sad = (tb.EXPRESSION_NAMES.index(n) for n in ("smiling", "sad"))
-    want = truth.wanted([smiling])
-    half = truth.changed(table[:1], (table[:1] + table[smiling][None]) / 2)
-    assert float(truth.progress(half, want)) == pytest.approx(0.5)
-    assert float(truth.direction(half, want)) == pytest.approx(1)
-    away = truth.changed(table[smiling][None], table[:1])
-    assert float(truth.progress(away, want)) == pytest.approx(-1)
-    other = truth.changed(table[:1], table[sad][None])
-    assert float(truth.direction(other, want)) < 0.2
-    assert float(truth.direction(0 * want, want)) == 0
+    want = toon_truth.wanted([smiling])
+    half = toon_truth.changed(table[:1], (table[:1] + table[smiling][None]) / 2)
+    assert float(toon_truth.progress(half, want)) == pytest.approx(0.5)
+    assert float(toon_truth.direction(half, want)) == pytest.approx(1)
+    away = toon_truth.changed(table[smiling][None], table[:1])
+    assert float(toon_truth.progress(away, want)) == pytest.approx(-1)
+    other = toon_truth.changed(table[:1], table[sad][None])
+    assert float(toon_truth.direction(other, want)) < 0.2
+    assert float(toon_truth.direction(0 * want, want)) == 0
 
 
 def test_leading_parameters():
     """Eyes close, a mouth opens."""
     for name, parameter, way in (("closing eyes", "lid_left", -1), ("shouting", "open", 1)):
-        column, sign = truth.leading(tb.EXPRESSION_NAMES.index(name))
+        column, sign = toon_truth.leading(tb.EXPRESSION_NAMES.index(name))
         assert (column, sign) == (tb.INDEX[parameter], way)
 
 
@@ -112,18 +112,18 @@ def test_traits_of_drawings(people, eyes):
     which = torch.arange(COUNT) % len(tb.EXPRESSIONS)
     pictures, labels = draw(sampling.with_expression(people, which)), captions.labels(people)
     for name in ("hair", "glasses", "backdrop"):
-        assert bool((traits.read(name, pictures, eyes) == labels[name]).all()), name
+        assert bool((toon_traits.read(name, pictures, eyes) == labels[name]).all()), name
 
 
 def test_age_where_its_marks_are_drawn_in_full(people, eyes):
     calm = people.repeat(3, 1)
     ages = torch.tensor([0.05, 0.45, 0.95]).repeat_interleave(COUNT)
     calm[:, tb.INDEX["age"]] = ages
-    seen = traits.read("age", draw(calm), eyes)
+    seen = toon_traits.read("age", draw(calm), eyes)
     assert (seen == captions.labels(calm)["age"]).float().mean() > 0.85
 
 
 def test_an_unknown_trait_is_refused(stills, eyes):
     with pytest.raises(LGFAError, match="no trait 'shoes' to read; there are hair, glasses"):
-        traits.read("shoes", stills, eyes)
-    assert set(traits.read_all(stills[:2], eyes)) == set(captions.ATTRIBUTES) - {"expression"}
+        toon_traits.read("shoes", stills, eyes)
+    assert set(toon_traits.read_all(stills[:2], eyes)) == set(captions.ATTRIBUTES) - {"expression"}

@@ -297,15 +297,15 @@ def test_strange_generator_without_losses(learn):
 def test_defaults_teach_the_toon_faces_new_words(run, domain):
     """Seen by the attribute network, which no training knows, on people whom none has met."""
     from lgfa import formats
+    from lgfa.evaluate.bundled import SEED, people_stills
     from lgfa.toon import parameters as tb
-    from lgfa.toon import report
 
     generator, _, clip, bundled = domain
     source, = run("LGFA_TrainingSource", generator=generator)
     motion, its_clip, _ = run("LGFA_TrainMotionModel", generator=generator, clip=clip,
                               source=source, name="new words")
     attributes, draw = formats.load("toon", "attributes"), generator.patcher.model
-    still = report.people_stills(draw, 12, report.SEED + 6)
+    still = people_stills(draw, 12, SEED + 6)
 
     @torch.no_grad()
     def seen(model, words, by):

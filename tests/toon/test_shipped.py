@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lgfa import domains, formats
-from lgfa.toon import report
+from lgfa.evaluate import bundled
 from lgfa.toon.__main__ import ORDER
 
 FOLDER = domains.MODELS / "toon"
@@ -40,34 +40,34 @@ def test_all_networks_are_there_with_cards_and_small():
 
 
 def test_attributes_name_expressions(load):
-    lines = report.attribute_lines(load("attributes"), 280)
+    lines = bundled.attribute_lines(load("attributes"), 280)
     assert lines[0].value > 0.95
 
 
 def test_identity_tells_people_apart(load):
-    assert report.identity_lines(load("identity"), 60)[0].value > 0.98
+    assert bundled.identity_lines(load("identity"), 60)[0].value > 0.98
 
 
 def test_clip_reads_faces(load):
-    found = figures(report.clip_lines(load("clip"), 280))
+    found = figures(bundled.clip_lines(load("clip"), 280))
     assert found["zero-shot expression"] > 0.9
 
 
 def test_generator_draws(load):
-    found = figures(report.generator_lines(load("generator"), load("attributes"), 56))
+    found = figures(bundled.generator_lines(load("generator"), load("attributes"), 56))
     assert found["dB against the renderer"] > 26.5
     assert found["expression dialled in z is recognised"] > 0.9
 
 
 def test_encoder_keeps_the_face(load):
     networks = [load(k) for k in ("encoder", "generator", "identity", "attributes")]
-    lines = report.encoder_lines(*networks, n=56)
+    lines = bundled.encoder_lines(*networks, n=56)
     assert lines[0].value > 21 and lines[1].value > 0.85
 
 
 def test_sentences_move_the_face(load):
     networks = [load(k) for k in ("motion", "generator", "clip", "attributes", "identity")]
-    lines = report.motion_lines(*networks, people=3, frames=6, details=False)
+    lines = bundled.motion_lines(*networks, people=3, frames=6, details=False)
     found = figures(lines)
     assert found["recognised"] > 0.6
     assert found["identity distance of the last frame / that of two people"] < 0.2

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..files import atomic_path
-from ..optional import package
+from ...files import atomic_path
+from ...optional import package
 
 FOLDER = "plots"
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#28282F", "#8C783C")
@@ -145,7 +145,7 @@ def seen_as(report: Mapping[str, Any]) -> Any:
                          if method.get("seen_as")), ("", []))
     if not counts:
         return None
-    from ..toon.parameters import EXPRESSION_NAMES
+    from ...toon.parameters import EXPRESSION_NAMES
 
     seen = list(EXPRESSION_NAMES) if len(counts[0]) == len(EXPRESSION_NAMES) else \
         [str(i) for i in range(len(counts[0]))]

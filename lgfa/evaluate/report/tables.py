@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..metrics import registry
-from ..toon import parameters as tb
-from .plan import CHAINS
-from .subjects import OWN, STRAIGHT, VARIANT, about
-from .summary import Interval, Result, set_intervals
+from ...metrics import registry
+from ...toon import parameters as tb
+from ..contenders import OWN, STRAIGHT, VARIANT, about
+from ..plan import CHAINS
+from ..summary import Interval, Result, set_intervals
 
 Key = tuple[str, str]                       # (suite, method)
 Results = Mapping[Key, Result]
@@ -242,7 +242,7 @@ def _class_name(attribute: str, value: int) -> str:
 def _share(hits: Sequence[bool]) -> Interval:
     import torch
 
-    from ..metrics.statistics import bootstrap
+    from ...metrics.statistics import bootstrap
 
     return list(bootstrap(torch.tensor(hits, dtype=torch.float64)))
 

@@ -16,7 +16,7 @@ from ..toon import parameters as tb
 from ..toon import sampling
 from ..toon.renderer import render
 from .extractors import Eyes
-from .truth import PATCHES, RESOLUTION, patch_colours
+from .toon_truth import PATCHES, RESOLUTION, patch_colours
 
 Points = tuple[tuple[float, float], ...]
 

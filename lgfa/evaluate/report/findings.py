@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .plan import EXPRESSIONS
-from .subjects import OWN, STRAIGHT, VARIANT
+from ..contenders import OWN, STRAIGHT, VARIANT
+from ..plan import EXPRESSIONS
 from .tables import Figures, Key, label
 
 REACHED = 0.5                               # an expression counts as learnt from this share on
@@ -141,7 +141,7 @@ def _collapses(figures: Figures, name: str, share: float) -> str:
     """What a model that misses expressions shows instead."""
     result = figures.results[("main", name)]
     shown = [record.seen[-1] for record in result.records]
-    from ..toon import parameters as tb
+    from ...toon import parameters as tb
 
     most = max(set(shown), key=shown.count)
     part = shown.count(most) / len(shown)

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..toon import parameters as tb
 from ..toon import sampling
 from ..toon.renderer import render
-from .extractors import batched
+from .metric import batched
 
 SEED = 79_000               # of everything drawn for measuring; trainings use seeds below 10,000
 RESOLUTION = 128            # of drawings

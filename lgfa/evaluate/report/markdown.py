@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ..files import atomic_path
+from ...files import atomic_path
 from . import plots
 
 Lines = Iterator[str]

@@ -21,9 +21,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..errors import LGFAError, reading, short
-from ..files import atomic_path
-from ..media.images import to_uint8
+from ...errors import LGFAError, reading, short
+from ...files import atomic_path
+from ...media.images import to_uint8
 
 FORMAT, VERSION = "ab-choices", 1           # of the files that the page hands out
 PAGE = Path(__file__).with_name("ab.html")

@@ -11,14 +11,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..metrics import truth
-from ..metrics.extractors import batched
-from ..metrics.truth import apart
+from ..metrics import toon_truth
+from ..metrics.metric import batched
+from ..metrics.toon_truth import apart
+from ..toon import captions, sampling
+from ..toon import parameters as tb
+from ..toon.renderer import render
 from ..training.toon import faces, judges
 from ..training.toon.clip import zero_shot
-from . import captions, sampling
-from . import parameters as tb
-from .renderer import render
 
 SEED = 77_000  # of everything that is drawn here; trainings use seeds below 10,000
 
@@ -183,17 +183,17 @@ def judge(first, last, path, frames, which, attributes, identity, far: float) ->
     """first, last [B,3,R,R]; path [B,T,L,D]; frames [B,T,3,r,r]; which [B] expression index."""
     logits, end = attributes(last)
     _, start = attributes(first)
-    want, change = truth.wanted(which), truth.changed(start, end)
-    leads = [truth.leading(int(w)) for w in which]
+    want, change = toon_truth.wanted(which), toon_truth.changed(start, end)
+    leads = [toon_truth.leading(int(w)) for w in which]
     key = torch.stack([change[i, column - tb.EXPRESSION_SLICE.start] * way
                        for i, (column, way) in enumerate(leads)])  # fmt: skip
     steps = path.diff(dim=1).flatten(2).norm(dim=2)
     pixels = frames.diff(dim=1).flatten(2).abs().mean(2)
     return Judged(
-        (logits.argmax(1) == which).float(), truth.progress(change, want), key,
+        (logits.argmax(1) == which).float(), toon_truth.progress(change, want), key,
         apart(identity(first.clamp(-1, 1)), identity(last.clamp(-1, 1))) / far,
         steps.amax(1) / steps.mean(1), pixels.amax(1) / pixels.mean(1),
-        untouched(first, last), truth.direction(change, want),
+        untouched(first, last), toon_truth.direction(change, want),
     )  # fmt: skip
 
 
@@ -205,7 +205,7 @@ _PATCHES = ((-0.93, -0.2), (0.93, -0.2), (0.0, -0.66), (-0.25, -0.62), (0.25, -0
 
 def untouched(first: Tensor, last: Tensor) -> Tensor:
     """Largest mean colour change over patches that expressions leave alone, in 1/255: [B]."""
-    one, other = (truth.patch_colours(x, _PATCHES) for x in (first, last))
+    one, other = (toon_truth.patch_colours(x, _PATCHES) for x in (first, last))
     return (other - one).abs().mean(2).amax(1) * 127.5
 
 

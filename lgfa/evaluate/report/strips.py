@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from ..errors import LGFAError
-from ..files import atomic_path
-from ..frames.render import render
-from ..media.sheets import contact_sheet
+from ...errors import LGFAError
+from ...files import atomic_path
+from ...frames.render import render
+from ...media.sheets import contact_sheet
 
 COLUMNS = 8                                 # frames shown of each clip
 MOST_BYTES = 300_000

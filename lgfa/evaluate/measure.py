@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from ..animate import Animator
-from ..metrics import registry, traits
+from ..metrics import registry, toon_traits
 from ..metrics.registry import Eyes, Shown
 from ..toon import sampling
 from ..toon.renderer import render
 from ..trajectory.chain import chain_frames
+from .contenders import Subject
 from .plan import Job
-from .store import Record, Store
-from .subjects import Subject
+from .records import Record, Store
 
 CHUNK = 8                                   # pictures at a time
 GROUP = 13                                  # clips that a method may prepare together
@@ -115,7 +115,8 @@ class Maker:
 
     def _read(self, picture: Tensor) -> dict[str, int]:
         """Hair, glasses, age and backdrop of one picture [1,3,H,W]."""
-        return {name: int(value) for name, value in traits.read_all(picture, self.eyes).items()}
+        found = toon_traits.read_all(picture, self.eyes)
+        return {name: int(value) for name, value in found.items()}
 
 
 def run(
