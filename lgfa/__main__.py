@@ -9,7 +9,7 @@ def main() -> None:
 
 def _command() -> int:
     """Imported here: signals are looked after by now."""
-    from .cli import main as command
+    from .cli.entry import main as command
 
     return command()
 

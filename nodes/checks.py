@@ -217,13 +217,13 @@ def _alignment(value: Any, where: str) -> Any:
 
 
 def _source(value: Any, where: str) -> Any:
-    from .stills import Stills
+    from .train_stills import Stills
 
     return _a(Stills, value, where, "the source of Training Source")
 
 
 def _losses(value: Any, where: str) -> Any:
-    from .training import Losses
+    from .train_run import Losses
 
     return _a(Losses, value, where, "the losses of Loss Weights")
 

@@ -21,8 +21,8 @@ Latent = io.Custom("LGFA_LATENT")               # Still
 MotionCode = io.Custom("LGFA_MOTION_CODE")      # Codes
 Trajectory = io.Custom("LGFA_TRAJECTORY")       # Path
 Alignment = io.Custom("LGFA_ALIGNMENT")         # lgfa.photo.align.Alignment
-Source = io.Custom("LGFA_SOURCE")               # stills.Stills
-Losses = io.Custom("LGFA_LOSSES")               # training.Losses
+Source = io.Custom("LGFA_SOURCE")               # train_stills.Stills
+Losses = io.Custom("LGFA_LOSSES")               # train_run.Losses
 
 
 @dataclass(frozen=True)

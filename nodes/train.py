@@ -8,7 +8,7 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..lgfa.errors import LGFAError
-from . import folders, sockets, stills, training
+from . import folders, sockets, train_run, train_stills
 from .checks import Node
 from .load import load_network
 from .memory import PRECISIONS, Network, hand_out
@@ -47,7 +47,7 @@ class TrainingSource(Node):
                 io.Float.Input("truncation", default=0.7, min=0.0, max=1.0, step=0.05,
                                tooltip="Of samples: lower = nearer to the average face. The "
                                        "bundled toon faces leave it out of account."),
-                io.Combo.Input("folder", options=stills.input_folders(),
+                io.Combo.Input("folder", options=train_stills.input_folders(),
                                tooltip="For the kind folder: a folder inside ComfyUI's input "
                                        "folder, with all that lies below it. Each image is "
                                        "encoded once and its latent kept."),
@@ -63,13 +63,13 @@ class TrainingSource(Node):
         if kind is not None and kind not in KINDS:
             return f"there is no kind of source {kind!r}: use {', '.join(KINDS)}."
         if kind == "folder" and folder is not None:
-            return stills.check_folder(folder)
+            return train_stills.check_folder(folder)
         return True
 
     @classmethod
     def fingerprint_inputs(cls, kind: str | None = None, folder: str | None = None,
                            **others: Any) -> str:
-        return stills.folder_fingerprint(folder) if kind == "folder" else str(kind)
+        return train_stills.folder_fingerprint(folder) if kind == "folder" else str(kind)
 
     @classmethod
     def execute(cls, generator: Network, truncation: float, folder: str, kind: str,
@@ -81,10 +81,10 @@ class TrainingSource(Node):
         if kind == "images":
             if images is None:
                 raise LGFAError("there are no images: connect some, or use another kind.")
-            source = stills.encode_images(images, encoder, generator)
+            source = train_stills.encode_images(images, encoder, generator)
         elif kind == "folder":
-            source = stills.encode_folder(folder, encoder, generator)
-        return io.NodeOutput(stills.Stills(generator.name, truncation, source))
+            source = train_stills.encode_folder(folder, encoder, generator)
+        return io.NodeOutput(train_stills.Stills(generator.name, truncation, source))
 
 
 class LossWeights(Node):
@@ -120,8 +120,8 @@ class LossWeights(Node):
                                tooltip="In which w_reg and path_reg measure: white = by how faces "
                                        "of the generator differ, std = by the spread of each "
                                        "number, raw = as they are (paper), auto = std or raw."),
-                training.network_input("perceptual", "The LPIPS trunk of the term lpips"),
-                training.network_input("identity_network",
+                train_run.network_input("perceptual", "The LPIPS trunk of the term lpips"),
+                train_run.network_input("identity_network",
                                        "The face recognition of the term identity"),
             ],
             outputs=[sockets.Losses.Output("losses", "losses", "Weights, and the networks that "
@@ -133,11 +133,11 @@ class LossWeights(Node):
                         identity_network: str | None) -> bool | str:
         for kind, weight, choice in (("perceptual", lpips, perceptual),
                                      ("identity", identity, identity_network)):
-            if choice == training.NONE and weight:
+            if choice == train_run.NONE and weight:
                 name = "lpips" if kind == "perceptual" else kind
                 return (f"{name} has a weight of {weight:g}, but no network: choose one, or set "
                         f"it to 0.")
-            if choice not in (None, training.NONE):
+            if choice not in (None, train_run.NONE):
                 said = folders.check(choice, kind)
                 if said is not True:
                     return said
@@ -152,7 +152,7 @@ class LossWeights(Node):
     @classmethod
     def execute(cls, lpips: float, identity: float, perceptual: str, identity_network: str,
                 **weights: Any) -> io.NodeOutput:
-        return io.NodeOutput(training.Losses(
+        return io.NodeOutput(train_run.Losses(
             {**weights, "lpips": lpips, "identity": identity},
             load_network(perceptual, "perceptual") if lpips else None,
             load_network(identity_network, "identity") if identity else None))
@@ -227,7 +227,7 @@ class TrainMotionModel(Node):
                 io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True,
                              tooltip="Of first weights, stills and words. A training that goes on "
                                      "keeps its own."),
-                io.Combo.Input("offsets", options=list(training.OFFSETS),
+                io.Combo.Input("offsets", options=list(train_run.OFFSETS),
                                tooltip="What motions may change: the whole picture (hair, glasses, "
                                        "backdrop ..); expressions only (bundled toon domain; "
                                        "elsewhere as before); raw = any numbers, as in the "
@@ -250,19 +250,19 @@ class TrainMotionModel(Node):
                         name: str | None) -> bool | str:
         try:
             if name is not None:
-                training.check_name(name)
+                train_run.check_name(name)
             if None not in (words, template, batch):
-                training.parse_words(words, template, batch)
+                train_run.parse_words(words, template, batch)
         except LGFAError as error:
             return str(error)
         return True
 
     @classmethod
-    def execute(cls, generator: Network, clip: Network, source: stills.Stills,
-                losses: training.Losses | None = None, motion: Network | None = None,
+    def execute(cls, generator: Network, clip: Network, source: train_stills.Stills,
+                losses: train_run.Losses | None = None, motion: Network | None = None,
                 **options: Any) -> io.NodeOutput:
-        motion, clip, picture = training.train(
-            generator, clip, source, losses, motion, training.Options(**options))
+        motion, clip, picture = train_run.train(
+            generator, clip, source, losses, motion, train_run.Options(**options))
         report = hand_out(_image(picture))
         return io.NodeOutput(motion, clip, report, ui=ui.PreviewImage(report, cls=cls))
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image, ImageSequence
 
-from lgfa import cli
+from lgfa.cli import entry
 from lgfa.formats.latents import load_latents
 from lgfa.formats.safetensors_io import write_tensors
 
@@ -40,7 +40,7 @@ def face(tmp_path: Path) -> str:
 def run(*arguments: object) -> int:
     """Exit code of `python -m lgfa ARGUMENTS`, in this process."""
     try:
-        return cli.main([str(argument) for argument in arguments])
+        return entry.main([str(argument) for argument in arguments])
     except SystemExit as end:               # argparse's way
         return int(end.code or 0)
 
@@ -220,9 +220,9 @@ def test_unexpected_system_errors_are_one_sentence(
         def fail(_: object, error: BaseException = error) -> None:
             raise error
 
-        monkeypatch.setattr("lgfa.cli_animate.demo", fail)
+        monkeypatch.setattr("lgfa.cli.animate.demo", fail)
         assert words in refused(capsys, "demo", "--out", tmp_path / "demo")
-    monkeypatch.setattr("lgfa.cli_animate.demo", lambda _: (_ for _ in ()).throw(TypeError("bug")))
+    monkeypatch.setattr("lgfa.cli.animate.demo", lambda _: (_ for _ in ()).throw(TypeError("bug")))
     with pytest.raises(TypeError):                              # a bug keeps its traceback
         run("demo", "--out", tmp_path / "demo")
 
@@ -312,7 +312,7 @@ print(*[name for name in ("open_clip", "lpips", "av", "torchvision") if name in 
 
 
 def test_import_does_not_even_need_torch() -> None:
-    program = "import sys, lgfa.cli as c; c.build_parser(); print('torch' in sys.modules)"
+    program = "import sys, lgfa.cli.entry as c; c.build_parser(); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == "False", done
 
@@ -326,7 +326,7 @@ def test_the_readme_names_what_exists() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for name in set(re.findall(r"\blgfa\.([A-Za-z_]+)", text)) - {"toon"}:
         assert hasattr(lgfa, name) or importlib.util.find_spec(f"lgfa.{name}"), name
-    parser = cli.build_parser()
+    parser = entry.build_parser()
     commands = next(a.choices for a in parser._actions if a.dest == "command")
     lines = text.replace("\\\n", " ").splitlines()
     used = [line.split("#")[0] for line in lines if re.match(r"\s*python -m lgfa \w", line)]

@@ -267,10 +267,10 @@ def test_one_process_at_a_time_writes_a_file(server):
 def test_a_signal_keeps_what_came(server, name):
     server.pause = 0.01
     row = json.dumps(asdict(public.MODELS["test"]))
-    program = ("import json, sys; from lgfa import cli, signals; "
+    program = ("import json, sys; from lgfa import signals; from lgfa.cli import entry; "
                "from lgfa.formats import public; "
                f"public.MODELS = {{'test': public.Model(**json.loads({row!r}))}}; "
-               "signals.run(lambda: cli.main(['models', 'download', 'test']))")
+               "signals.run(lambda: entry.main(['models', 'download', 'test']))")
     part = public.folder() / "file.bin.part"
     with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stderr=subprocess.PIPE,
                           stdout=subprocess.DEVNULL, text=True) as process:

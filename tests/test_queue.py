@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from fake_comfy import INFOS, FakeComfy, workflow
 
-from lgfa import cli
+from lgfa.bulk import state
+from lgfa.bulk.comfyui import jobs as table
+from lgfa.bulk.comfyui import results, server
+from lgfa.bulk.comfyui.workflow import Workflow, read
+from lgfa.cli import entry
 from lgfa.errors import LGFAError
-from lgfa.queue import jobs as table
-from lgfa.queue import results, server, state
-from lgfa.queue.workflow import Workflow, read
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -46,7 +47,7 @@ class Place:
                 "--poll", "0.02", *map(str, more)]
 
     def run(self, *more: object) -> int:
-        return cli.main(self.arguments(*more))
+        return entry.main(self.arguments(*more))
 
     def files(self) -> list[str]:
         return sorted(path.name for path in self.out.iterdir() if path.name != state.FILE)
@@ -381,12 +382,12 @@ def test_looking_first(place: Place, capsys: pytest.CaptureFixture) -> None:
     (place.folder / "face.png").write_text("anna")
     place.csv("name,image,frames,strength", "a,face.png,3,0.5", "b,,,")
     for address in (place.comfy.address, "127.0.0.1:9"):
-        assert cli.main([*place.arguments("--dry-run"), "--server", address]) == 0
+        assert entry.main([*place.arguments("--dry-run"), "--server", address]) == 0
         said = capsys.readouterr().out
         assert "a [new] 1.image='" in said and "face.png' (upload), 3.frames=3, 3.strength=0.5" in \
             said
         assert "b [new] as the workflow is\n2 rows: 2 to run; nothing was queued." in said
-    assert cli.main(["queue", "--server", place.comfy.address, "--workflow", str(place.flow),
+    assert entry.main(["queue", "--server", place.comfy.address, "--workflow", str(place.flow),
                      "--list-columns"]) == 0
     assert "frames   " in capsys.readouterr().out
     assert not place.out.exists() and not place.comfy.asked["/prompt"]
@@ -423,7 +424,8 @@ def test_a_terminal_sees_how_far_a_row_is(place: Place, monkeypatch: pytest.Monk
 
 
 def test_standard_library_only() -> None:
-    code = ("import sys, lgfa.cli, lgfa.queue.run, lgfa.queue.jobs; lgfa.cli.build_parser();"
+    code = ("import sys, lgfa.cli.entry, lgfa.bulk.comfyui.run, lgfa.bulk.comfyui.jobs; "
+            "lgfa.cli.entry.build_parser(); "
             "print([m for m in ('torch', 'numpy', 'PIL', 'open_clip') if m in sys.modules])")
     end = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert end.stdout.strip() == "[]", end

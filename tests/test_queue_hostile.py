@@ -35,8 +35,9 @@ from hostile_comfy import (
     frame,
 )
 
-from lgfa import cli
-from lgfa.queue import bounded, server, state, watch
+from lgfa.bulk import bounded, state
+from lgfa.bulk.comfyui import server, watch
+from lgfa.cli import entry
 
 ROOT = Path(__file__).resolve().parents[1]
 SECRETS = ("--header", "Authorization: Bearer SECRET", "--header", "X-Api-Key: K123",
@@ -59,7 +60,7 @@ class Place:
 
     def run(self, *more: object) -> tuple[int, str]:
         """Exit code, and all that was said; nothing is left half done."""
-        code = cli.main(self.arguments(*more))
+        code = entry.main(self.arguments(*more))
         said = "".join(self.capsys.readouterr())
         assert "Traceback" not in said
         assert not list(self.out.glob(".*")) if self.out.exists() else True
@@ -568,8 +569,8 @@ def test_a_state_of_any_contents(place: Place) -> None:
 
 
 def test_two_rows_under_one_prompt_run_both(place: Place) -> None:
-    from lgfa.queue import jobs
-    from lgfa.queue.workflow import read
+    from lgfa.bulk.comfyui import jobs
+    from lgfa.bulk.comfyui.workflow import read
 
     rows = jobs.read(place.folder / "jobs.csv", read(place.folder / "flow.json"))
     with state.State(place.out) as known:
@@ -628,8 +629,8 @@ def test_where_nothing_is_installed_the_reason_is_told(place: Place, away: bool)
             "        if name.split('.')[0] in ('torch', 'numpy', 'PIL', 'open_clip', 'tqdm'):\n"
             "            raise ModuleNotFoundError(f'No module named {name!r}')\n"
             "sys.meta_path.insert(0, Nothing())\n"
-            "from lgfa import cli\n"
-            "sys.exit(cli.main(sys.argv[1:]))\n")
+            "from lgfa.cli import entry\n"
+            "sys.exit(entry.main(sys.argv[1:]))\n")
     place.comfy.attacks["/history"] = answer(TEXTS["deep lists"])
     more = ("--server", "127.0.0.1:9") if away else ()
     end = subprocess.run([sys.executable, "-S", "-c", code, *place.arguments(*more)], cwd=ROOT,

@@ -122,7 +122,7 @@ def test_while_a_clip_is_written(
 def test_a_killed_clips_leftovers_go_with_the_next_run(
     networks: list[str], tmp_path: Path,
 ) -> None:
-    from lgfa.cli import main
+    from lgfa.cli.entry import main
 
     for name in ("a.webp", "frames"):
         assert stop_while_writing(tmp_path, name, ["SIGKILL"], networks).returncode == -9
@@ -203,6 +203,7 @@ def test_what_a_signal_meets(what: str, code: int, printed: str, said: str) -> N
 
 
 def test_a_program_that_uses_the_library_keeps_its_signals() -> None:
-    program = ("import signal; before = [signal.getsignal(n) for n in (2, 15)]; import lgfa.cli; "
+    program = ("import signal; before = [signal.getsignal(n) for n in (2, 15)]; "
+               "import lgfa.cli.entry; "
                "assert before == [signal.getsignal(n) for n in (2, 15)]")
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 0

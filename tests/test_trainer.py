@@ -15,7 +15,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from lgfa import cli_train, formats
+from lgfa import formats
+from lgfa.cli import train
 from lgfa.errors import LGFAError
 from lgfa.training import augment, checkpoints, setup
 from lgfa.training.config import TrainConfig
@@ -348,7 +349,7 @@ def command(tmp_path):
         formats.save(tmp_path / f"{kind}.safetensors", parts[kind])
         named += [f"--{kind}", str(tmp_path / f"{kind}.safetensors")]
     parser = argparse.ArgumentParser()
-    cli_train.add_train_parser(parser.add_subparsers())
+    train.add_train_parser(parser.add_subparsers())
 
     def run(*arguments: str) -> None:
         args = parser.parse_args(["train", *named, "--device", "cpu", "--out",
@@ -388,7 +389,7 @@ def test_a_domain_brings_its_own_settings():
 
 def test_help_is_a_page(capsys):
     parser = argparse.ArgumentParser()
-    cli_train.add_train_parser(parser.add_subparsers())
+    train.add_train_parser(parser.add_subparsers())
     with pytest.raises(SystemExit):
         parser.parse_args(["train", "--help"])
     text = capsys.readouterr().out

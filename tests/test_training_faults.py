@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lgfa import cli_train
+from lgfa.cli import train
 from lgfa.errors import LGFAError
 from lgfa.formats.unpickle import reader
 from lgfa.training import checkpoints, claim
@@ -319,7 +319,7 @@ def test_every_option_is_compared_or_changes_nothing():
     import argparse
 
     parser = argparse.ArgumentParser()
-    cli_train.add_train_parser(parser.add_subparsers())
+    train.add_train_parser(parser.add_subparsers())
     options = set(vars(parser.parse_args(["train", "--out", "x"]))) - set(
         TrainConfig.__dataclass_fields__)
     assert options == {

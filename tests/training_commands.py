@@ -17,7 +17,8 @@ from pathlib import Path
 
 import torch
 
-from lgfa import cli, formats
+from lgfa import formats
+from lgfa.cli import entry
 from tests.training_scenarios import networks, wait
 
 RESULTS = "results.json"
@@ -50,7 +51,7 @@ class Commands:
             os.dup2(said, 1)
             os.dup2(said, 2)
             torch.set_num_threads(1)
-            code = cli.main(words)
+            code = entry.main(words)
         finally:
             os._exit(code)
 

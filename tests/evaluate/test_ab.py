@@ -17,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lgfa import cli
+from lgfa.cli import entry
 from lgfa.errors import LGFAError
 from lgfa.evaluate.report import ab_page as ab
 
@@ -129,7 +129,7 @@ def test_files_that_do_not_belong_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture,
 ) -> None:
     good = store(tmp_path / "good.json", choices("x", ["aab"]))
-    assert cli.main(["ab-summary", str(good), "--out", str(tmp_path / "sum.json")]) == 0
+    assert entry.main(["ab-summary", str(good), "--out", str(tmp_path / "sum.json")]) == 0
     said = capsys.readouterr().out
     assert "1 rater, 3 votes on 1 of 4 pairs" in said and "one  100.0% (20.7% to 100.0%)" in said
     assert json.loads((tmp_path / "sum.json").read_text())["votes"] == 3
@@ -140,10 +140,10 @@ def test_files_that_do_not_belong_are_refused(
                 {"pair": 0, "left": "one", "choices": {"quality": "two"}}]), "is damaged"),
             ({**choices("y", []), "token": None}, "is damaged"),
             ([1], "is not a file of choices"), ({"format": "x"}, "is not a file of choices")):
-        assert cli.main(["ab-summary", str(good), str(store(tmp_path / "b.json", found))]) == 2
+        assert entry.main(["ab-summary", str(good), str(store(tmp_path / "b.json", found))]) == 2
         err = capsys.readouterr().err
         assert expected in err and err.count("\n") == 1
-    assert cli.main(["ab-summary", str(tmp_path / "missing.json")]) == 2
+    assert entry.main(["ab-summary", str(tmp_path / "missing.json")]) == 2
     assert "No such file" in capsys.readouterr().err
 
 
@@ -158,14 +158,14 @@ def test_no_choices_can_be_so_odd_that_they_leave_a_traceback(
               for key in whole["answers"][0] for value in odd]
     tried += [{**whole, "answers": [value]} for value in odd]
     for found in tried:
-        code = cli.main(["ab-summary", str(store(tmp_path / "a.json", found))])
+        code = entry.main(["ab-summary", str(store(tmp_path / "a.json", found))])
         said = capsys.readouterr()
         assert code in (0, 2) and "\x1b" not in said.out + said.err
         assert code == 0 or said.err.count("\n") == 1
     for text in (b"", b"[" * 100_000, b"\xff\xfe", b"9" * 5000, b"\xef\xbb\xbf5", b"NaN"):
         (tmp_path / "a.json").write_bytes(text)
-        assert cli.main(["ab-summary", str(tmp_path / "a.json")]) == 2
-    assert cli.main(["ab-summary", str(tmp_path)]) == 2         # a folder
+        assert entry.main(["ab-summary", str(tmp_path / "a.json")]) == 2
+    assert entry.main(["ab-summary", str(tmp_path)]) == 2         # a folder
 
 
 # ---------------------------------------------------------------- in a browser

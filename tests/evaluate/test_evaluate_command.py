@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from lgfa.cli import main
-from lgfa.cli_evaluate import command
+from lgfa.cli.entry import main
+from lgfa.cli.evaluate import command
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), [

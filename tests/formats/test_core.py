@@ -13,7 +13,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lgfa import cli, cli_files, formats
+from lgfa import formats
+from lgfa.cli import entry, files
 from lgfa.config import EncoderConfig, GeneratorConfig
 from lgfa.errors import LGFAError
 from lgfa.formats import build, kinds
@@ -30,7 +31,7 @@ def generator() -> torch.nn.Module:
 
 def command(*argv: str) -> int:
     """The exit code of a command."""
-    return cli.main(argv)
+    return entry.main(argv)
 
 
 def header_file(path: Path, header: object, data: bytes = b"") -> Path:
@@ -334,9 +335,9 @@ def test_a_file_with_two_networks_asks_which():
                            "encoder.latlayer1.weight": torch.zeros(1),
                            "decoder.input.input": torch.zeros(1)}}
     with pytest.raises(LGFAError, match="--part encoder .* or --part decoder"):
-        cli_files.chosen(tree, None)
-    assert cli_files.chosen(tree, "encoder").kind == "encoder"
-    assert cli_files.chosen(tree, "decoder").kind == "generator"
+        files.chosen(tree, None)
+    assert files.chosen(tree, "encoder").kind == "encoder"
+    assert files.chosen(tree, "decoder").kind == "generator"
 
 
 def test_models_command(capsys, tmp_path, monkeypatch):

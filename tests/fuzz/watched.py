@@ -49,7 +49,8 @@ def readers() -> dict[str, Any]:
     import contextlib
     import io
 
-    from lgfa import cli_files, formats
+    from lgfa import formats
+    from lgfa.cli import files
     from lgfa.errors import reading
     from lgfa.formats import build, latents, loading, recognition
     from lgfa.formats.unpickle import reader
@@ -59,7 +60,7 @@ def readers() -> dict[str, Any]:
 
     def inspect(file: str) -> None:
         with contextlib.redirect_stdout(io.StringIO()):
-            cli_files.inspect(argparse.Namespace(file=file, keys=True))
+            files.inspect(argparse.Namespace(file=file, keys=True))
 
     def load(file: str) -> None:
         with reading(file):
@@ -81,12 +82,12 @@ def readers() -> dict[str, Any]:
 
 
 def _queue_table(file: str) -> None:
-    from lgfa.queue import jobs
+    from lgfa.bulk.comfyui import jobs
     jobs.table(Path(file))
 
 
 def _queue_workflow(file: str) -> None:
-    from lgfa.queue import workflow
+    from lgfa.bulk.comfyui import workflow
     workflow.read(Path(file))
 
 

@@ -35,7 +35,7 @@ def usual(pack, tiny_domain):
     """A value that each kind of socket accepts, for the sockets before the one in question."""
     import importlib
 
-    sockets, training = pack.nodes.sockets, pack.nodes.training
+    sockets, training = pack.nodes.sockets, pack.nodes.train_run
     align = importlib.import_module(f"{pack.__name__}.lgfa.photo.align")
     generator, encoder, clip, motion = tiny_domain
     where = align.Alignment(np.array([[[20.0, 0, 2], [0, 20, 2]]]), np.ones((1, 5, 2)), 16,
@@ -49,7 +49,7 @@ def usual(pack, tiny_domain):
         "LGFA_LATENT": sockets.Still(torch.rand(1, 4, 8)),
         "LGFA_MOTION_CODE": sockets.Codes(torch.rand(1, 2, 8), ("a",)),
         "LGFA_TRAJECTORY": sockets.Path(torch.rand(1, 2, 4, 8)),
-        "LGFA_SOURCE": pack.nodes.stills.Stills(generator.name, 0.7),
+        "LGFA_SOURCE": pack.nodes.train_stills.Stills(generator.name, 0.7),
         "LGFA_LOSSES": training.Losses({}),
     }
 

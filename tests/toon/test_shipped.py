@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from lgfa import domains, formats
+from lgfa.cli.toon import ORDER
 from lgfa.evaluate import bundled
-from lgfa.toon.__main__ import ORDER
 
 FOLDER = domains.MODELS / "toon"
 

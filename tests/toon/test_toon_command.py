@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from lgfa import domains
-from lgfa.toon.__main__ import main
+from lgfa.cli.toon import main
 
 
 def refused(capsys: pytest.CaptureFixture, *arguments: object) -> str:

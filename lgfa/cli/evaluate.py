@@ -79,10 +79,10 @@ def evaluate(args: argparse.Namespace) -> None:
     """Runs it. Raises LGFAError for anything that does not fit."""
     import torch
 
-    from .errors import LGFAError
-    from .evaluate.evaluation import Evaluation, Options
-    from .evaluate.report.tables import TOPICS
-    from .training import distributed
+    from ..errors import LGFAError
+    from ..evaluate.evaluation import Evaluation, Options
+    from ..evaluate.report.tables import TOPICS
+    from ..training import distributed
 
     topics = tuple(TOPICS) if args.tables.strip() == "all" else _names(args.tables)
     options = Options(

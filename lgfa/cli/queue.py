@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .errors import LGFAError
+from ..errors import LGFAError
 
 QUEUE = """\
 Runs a workflow once for each row of a table, on a ComfyUI server, and fetches the results.
@@ -128,10 +128,10 @@ def _size(text: str) -> int:
 
 def queue(args: argparse.Namespace) -> int:
     """Runs the table; returns the exit code. LGFAError before anything is queued is code 2."""
-    from .queue import jobs, results, workflow
-    from .queue.server import Server
-    from .queue.show import Show
-    from .queue.state import State
+    from ..bulk.comfyui import jobs, results, workflow
+    from ..bulk.comfyui.server import Server
+    from ..bulk.show import Show
+    from ..bulk.state import State
 
     show = Show()
     looking = args.dry_run or args.list_columns
@@ -160,7 +160,7 @@ def _ask_types(server: Any, flow: Any, show: Any, looking: bool) -> None:
 
     Without a server one can still look at a table: types are then those of the values.
     """
-    from .queue.errors import Away, Refused
+    from ..bulk.errors import Away, Refused
 
     def asked(kind: str) -> Any:
         try:
@@ -187,7 +187,7 @@ def _ask_types(server: Any, flow: Any, show: Any, looking: bool) -> None:
 def _run(args: argparse.Namespace, server: Any, flow: Any, rows: Any, state: Any,
          show: Any) -> int:
     """The run itself, and its summary."""
-    from .queue.run import Runner
+    from ..bulk.comfyui.run import Runner
 
     runner = Runner(server, flow, rows, state, args.out, show, args.jobs_at_once, args.poll,
                     args.previews, args.row_timeout)
@@ -211,8 +211,9 @@ def _run(args: argparse.Namespace, server: Any, flow: Any, rows: Any, state: Any
 
 def _dry_run(args: argparse.Namespace, rows: Any, show: Any) -> int:
     """Prints each row and what would be done with it."""
-    from .queue import results, state
-    from .queue.run import plan
+    from ..bulk import state
+    from ..bulk.comfyui import results
+    from ..bulk.comfyui.run import plan
 
     known = state.peek(args.out)
     if not args.overwrite:

@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import LGFAError, reason
-from ..files import atomic_path
-from ..version import __version__
-from .bounded import LARGEST, parse, size
-from .errors import Away, Refused, Stop
+from ...errors import LGFAError, reason
+from ...files import atomic_path
+from ...version import __version__
+from ..bounded import LARGEST, parse, size
+from ..errors import Away, Refused, Stop
 from .transport import Clock, opener, parts_of, pieces, same_place
 
 # Said by proxies while the server behind them is away or busy; any other answer is an answer.

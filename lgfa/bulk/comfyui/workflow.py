@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..errors import LGFAError, reason, short
-from .bounded import contents, parse
+from ...errors import LGFAError, reason, short
+from ..bounded import contents, parse
 
 UPLOADS = ("image_upload", "video_upload", "audio_upload")
 NUMBERS = {bool: "BOOLEAN", int: "INT", float: "FLOAT", str: "STRING"}

@@ -5,7 +5,7 @@ import argparse
 import math
 from collections.abc import Callable
 
-from .errors import short
+from ..errors import short
 
 MOST_SEED = 2**64 - 1                       # what torch's generators take
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import LGFAError, reading, reason
+from ...errors import LGFAError, reading, reason
+from ..errors import Refused, Stop
+from ..show import Show
+from ..state import Record, State
 from . import results
-from .errors import Refused, Stop
 from .jobs import Job
 from .server import Server, shortened
-from .show import Show
-from .state import Record, State
 from .watch import Watch
 from .workflow import Workflow
 

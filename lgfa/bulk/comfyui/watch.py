@@ -15,7 +15,7 @@ import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
-from .bounded import finite, parse
+from ..bounded import finite, parse
 from .transport import PORTS, Clock, connected
 
 MAGIC = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"

@@ -22,9 +22,9 @@ def add_parser(subparsers: Any) -> None:
 
 def ab_summary(args: argparse.Namespace) -> None:
     """Prints the preferences. Raises LGFAError for files that are no choices of one sheet."""
-    from .errors import printable
-    from .evaluate.report import ab_page
-    from .files import atomic_path
+    from ..errors import printable
+    from ..evaluate.report import ab_page
+    from ..files import atomic_path
 
     found = ab_page.summarise(args.files)
     print("\n".join(map(printable, lines(found))))

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .errors import LGFAError
+from ..errors import LGFAError
 
 PARTS = {"encoder": "encoder", "decoder": "generator"}      # --part -> kind of network
 
@@ -50,9 +50,9 @@ def add_parsers(subparsers: Any) -> None:
 
 def inspect(args: argparse.Namespace) -> None:
     """Prints what a file is. LGFAError when it is nothing that we know or can use."""
-    from . import formats
-    from .errors import reading
-    from .formats import names, recognition
+    from .. import formats
+    from ..errors import reading
+    from ..formats import names, recognition
 
     kinds = names.domain_kinds(args.file) if not os.path.exists(args.file) else []
     for path in [names.resolve(args.file, kind) for kind in kinds or [None]]:
@@ -68,7 +68,7 @@ def inspect(args: argparse.Namespace) -> None:
 
 def report(tree: Any, form: Any, several: bool = False, keys: bool = False) -> None:
     """Prints one network of a file; LGFAError when it is broken or refused."""
-    from .formats import build, recognition, trees
+    from ..formats import build, recognition, trees
 
     config, weights = build.examine(tree, form)      # the comparisons are those that loading makes
     part = next((p for p, kind in PARTS.items() if kind == form.kind), None)
@@ -103,10 +103,10 @@ def convert(args: argparse.Namespace) -> None:
     """Writes one network of a file as our safetensors."""
     import torch
 
-    from . import formats
-    from .errors import reading
-    from .formats import build, names, recognition, trees
-    from .formats.loading import load_clip
+    from .. import formats
+    from ..errors import reading
+    from ..formats import build, names, recognition, trees
+    from ..formats.loading import load_clip
 
     clip, file = bare_clip(args.input)
     source, target = names.resolve(file), Path(args.output)
@@ -140,7 +140,7 @@ def bare_clip(spec: str) -> tuple[str | None, str]:
 
 def chosen(tree: Any, part: str | None) -> Any:
     """The format to convert by; LGFAError when a file holds two networks and none is named."""
-    from .formats import recognition
+    from ..formats import recognition
 
     if part is not None:
         return recognition.recognise(tree, PARTS[part])
@@ -155,7 +155,7 @@ def chosen(tree: Any, part: str | None) -> Any:
 
 def models(args: argparse.Namespace) -> None:
     """Prints the table, or downloads one model."""
-    from .formats import public
+    from ..formats import public
 
     if args.action == "download":
         if args.name is None:
@@ -189,8 +189,8 @@ def fetch(name: str) -> None:
     """Downloads a model with a progress bar."""
     from tqdm import tqdm
 
-    from .formats import download as table
-    from .formats import public
+    from ..formats import download as table
+    from ..formats import public
 
     model = public.known(name)
     if public.is_present(name):

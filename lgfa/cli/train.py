@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .errors import LGFAError, printable
+from ..errors import LGFAError, printable
 
 DESCRIPTION = """\
 Trains the motion model (paper III-E, IV-A) and writes into --out:
@@ -78,7 +78,7 @@ def add_train_parser(
     subparsers: Any,                        # of argparse
 ) -> None:
     """Adds `train`; its handler is a function of the parsed arguments."""
-    from .training.config import TrainConfig
+    from ..training.config import TrainConfig
     parser = subparsers.add_parser(
         "train", help="train a motion model", description=DESCRIPTION, epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -155,10 +155,10 @@ def _add_model(group: Any) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """Loads, trains, says what it does. Raises LGFAError for anything that does not fit."""
-    from . import devices
-    from .training import claim, distributed, setup
-    from .training.config import TrainConfig
-    from .training.trainer import Trainer
+    from .. import devices
+    from ..training import claim, distributed, setup
+    from ..training.config import TrainConfig
+    from ..training.trainer import Trainer
 
     claim.check_place(args.out)
     domain = args.domain or (None if args.generator else "toon")
@@ -197,8 +197,8 @@ def train(args: argparse.Namespace) -> None:
 
 def _load_networks(args: Any, config: Any, domain: str | None, device: Any) -> dict[str, Any]:
     """The frozen networks that this training needs, by name; None for the others."""
-    from .formats import load
-    from .formats.loading import load_clip
+    from ..formats import load
+    from ..formats.loading import load_clip
 
     def named(option: str, what: str) -> str:
         name = getattr(args, option) or domain
@@ -226,15 +226,15 @@ def _load_networks(args: Any, config: Any, domain: str | None, device: Any) -> d
 
 def _prompts(file: str | None, own: Any) -> Any:
     """From a file, or the domain's own, or the paper's."""
-    from .training.prompts import Prompts
-    from .training.setup import own_prompts
+    from ..training.prompts import Prompts
+    from ..training.setup import own_prompts
     return Prompts.read(file) if file else own_prompts(own)
 
 
 def _source(args: Any, own: Any, networks: dict[str, Any], here: Any, say: Any) -> Any:
     """The stills that --source names."""
-    from .training.data import FolderSource, LatentSource
-    from .training.setup import samples
+    from ..training.data import FolderSource, LatentSource
+    from ..training.setup import samples
     generator = networks["generator"]
     kind, _, path = args.source.partition(":")
     if kind == "samples" and not path:
@@ -260,7 +260,7 @@ def _motion(
     prompts: Any,
 ) -> Any:
     """A fresh motion model: the domain's own choices, then what was asked for."""
-    from .training.setup import motion_choices, new_motion
+    from ..training.setup import motion_choices, new_motion
     blind = False if args.no_visual else None
     choices = motion_choices(own, config.frames, schedule=args.schedule, visual=blind,
                              visual_mapper=blind, shared_layers=args.shared_layers or None)
@@ -277,7 +277,7 @@ def _offsets(args: Any, own: Any) -> str:
 
 def _choices(args: Any, own: Any, networks: dict[str, Any]) -> dict[str, Any]:
     """What made the motion model and does not show in its settings."""
-    from .hashes import network_hash
+    from ..hashes import network_hash
     taught = networks["encoder_clip"] or networks["clip"]
     return {"offsets": _offsets(args, own), "encoder_clip": network_hash(taught)[:16]}
 

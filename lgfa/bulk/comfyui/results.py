@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ..errors import LGFAError
-from .bounded import finite
+from ...errors import LGFAError
+from ..bounded import finite
 from .jobs import Job
 from .server import one_line, shortened
 from .workflow import Workflow

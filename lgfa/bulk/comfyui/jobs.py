@@ -14,8 +14,8 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from ..errors import LGFAError, reading, short
-from .bounded import contents
+from ...errors import LGFAError, reading, short
+from ..bounded import contents
 from .workflow import LONGEST_SHOWN, Widget, Workflow
 
 YES, NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")

@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from . import cli_ab, cli_animate, cli_evaluate, cli_files, cli_queue, cli_train
-from .errors import LGFAError, is_out_of_memory, printable, reason, short
-from .signals import STOPPED
-from .version import __version__
+from ..errors import LGFAError, is_out_of_memory, printable, reason, short
+from ..signals import STOPPED
+from ..version import __version__
+from . import ab_summary, animate, evaluate, files, queue, train
 
 DESCRIPTION = """\
 Language-guided face animation: a still and a sentence become a clip.
@@ -45,12 +45,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"lgfa {__version__}")
     commands = parser.add_subparsers(
         title="commands", metavar="COMMAND", dest="command", required=True)
-    cli_animate.add_parsers(commands)
-    cli_train.add_train_parser(commands)
-    cli_evaluate.add_parser(commands)
-    cli_ab.add_parser(commands)
-    cli_files.add_parsers(commands)
-    cli_queue.add_parser(commands)
+    animate.add_parsers(commands)
+    train.add_train_parser(commands)
+    evaluate.add_parser(commands)
+    ab_summary.add_parser(commands)
+    files.add_parsers(commands)
+    queue.add_parser(commands)
     return parser
 
 

@@ -22,7 +22,7 @@ from ..lgfa.nn import modules
 from . import folders
 from .load import load_motion, load_network
 from .memory import PRECISIONS, Network, arithmetic, stop_if_interrupted, warnings_to_log
-from .stills import CACHE, RUNS, Stills, confined
+from .train_stills import CACHE, RUNS, Stills, confined
 
 NONE = "none"
 OFFSETS = {"whole picture": "all", "expressions only": "w", "raw": "raw"}

@@ -20,7 +20,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .errors import Refused
+from ..errors import Refused
 
 STRIDE = 1 << 20                # bytes of a file, up or down, that give its clock new time
 MOST_REDIRECTS = 5

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ..errors import LGFAError
 from . import arguments
-from .errors import LGFAError
 
 EASINGS = ("none", "linear", "ease-in", "ease-out", "ease-in-out", "ease-in-cubic",
            "ease-out-cubic", "ease-in-out-cubic", "overshoot", "anticipate")
@@ -146,7 +146,7 @@ def _add_output(group: Any) -> None:
 
 def animate(args: argparse.Namespace) -> None:
     """Everything that can be refused is refused before a network is loaded."""
-    from .media.clips import check_target, write
+    from ..media.clips import check_target, write
 
     if not args.text and args.latents is None:
         raise LGFAError('there is no sentence: add --text "The person is smiling".')
@@ -161,7 +161,7 @@ def animate(args: argparse.Namespace) -> None:
     frames = animator.render(latents, args.chunk, args.noise, None if args.quiet else _progress)
     write(args.out, frames, fps, len(latents))
     if args.save_latents:
-        from .formats.latents import save_latents
+        from ..formats.latents import save_latents
 
         texts = [*info.get("texts", ()), *(args.text or ())]
         save_latents(args.save_latents, latents, fps=fps, texts=texts, seed=args.seed)
@@ -176,8 +176,8 @@ def _stored(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
     """Latents of --latents and what was noted beside them, checked."""
     if args.latents is None:
         return None, {}
-    from .formats.latents import load_latents
-    from .media.clips import is_rate
+    from ..formats.latents import load_latents
+    from ..media.clips import is_rate
 
     latents, info = load_latents(args.latents)
     fps, texts = info.get("fps"), info.get("texts")
@@ -191,11 +191,11 @@ def _stored(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
 
 def _check(args: argparse.Namespace, count: int) -> None:
     """Refuses what cannot work, before anything is loaded."""
-    from .animate import check_texts
-    from .config import check_number
-    from .formats.latents import check_latents_target
-    from .media.clips import check_place
-    from .trajectory.timing import check_motion
+    from ..animate import check_texts
+    from ..config import check_number
+    from ..formats.latents import check_latents_target
+    from ..media.clips import check_place
+    from ..trajectory.timing import check_motion
 
     if args.text:
         check_texts(args.text)
@@ -212,7 +212,7 @@ def _animator(args: argparse.Namespace) -> Any:
     """The networks that this command needs, and no other."""
     import torch
 
-    from .animate import Animator
+    from ..animate import Animator
 
     parts = ["generator"] + ["encoder"] * (args.image is not None) + ["motion"] * bool(args.text)
     files = {kind: getattr(args, kind) for kind in ("generator", "encoder", "motion", "clip")}
@@ -232,7 +232,7 @@ def _latents(args: argparse.Namespace, animator: Any, stored: Any, count: int) -
     motion = {"strength": args.strength, "easing": args.easing, "hold": args.hold,
               "loop": args.loop, "ping_pong": args.ping_pong}
     if not args.text:
-        from .trajectory.timing import retime
+        from ..trajectory.timing import retime
 
         return retime(stored, count, **motion)
     start = args.image
@@ -254,10 +254,10 @@ def _progress(done: int, total: int) -> None:
 
 def demo(args: argparse.Namespace) -> None:
     """Clips and a contact sheet of the bundled domain."""
-    from .animate import Animator
-    from .media.clips import check_target, write
-    from .media.sheets import contact_sheet, save_picture
-    from .registry import DOMAINS
+    from ..animate import Animator
+    from ..media.clips import check_target, write
+    from ..media.sheets import contact_sheet, save_picture
+    from ..registry import DOMAINS
 
     domain = DOMAINS["toon"]
     out = args.out
