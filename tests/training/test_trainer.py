@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 import torch
+import training_scenarios as scenarios
 from PIL import Image
 from safetensors.torch import load_file
+from training_scenarios import WORDS, networks, trainer
 
 from lgfa import formats
 from lgfa.cli import train
@@ -22,8 +24,6 @@ from lgfa.training import augment, checkpoints, setup
 from lgfa.training.config import TrainConfig
 from lgfa.training.data import Batch, LatentSource, SampleSource
 from lgfa.training.prompts import Prompts
-from tests import training_scenarios as scenarios
-from tests.training_scenarios import WORDS, networks, trainer
 
 SCRIPT = Path(scenarios.__file__)
 

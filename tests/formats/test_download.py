@@ -20,7 +20,7 @@ from lgfa.files import lock
 from lgfa.formats import download, public
 from lgfa.formats.public import Model
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 DATA = bytes(range(256)) * 4000                 # about one MB
 HASH = hashlib.sha256(DATA).hexdigest()

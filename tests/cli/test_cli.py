@@ -19,7 +19,7 @@ from lgfa.formats.latents import load_latents
 from lgfa.formats.safetensors_io import write_tensors
 
 SMILE = "The person is smiling"
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")

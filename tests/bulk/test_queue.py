@@ -19,7 +19,7 @@ from lgfa.bulk.comfyui.workflow import Workflow, read
 from lgfa.cli import entry
 from lgfa.errors import LGFAError
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture

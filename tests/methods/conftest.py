@@ -3,12 +3,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tiny import tiny_clip_config, tiny_generator
 
 from lgfa.config import IdentityConfig
 from lgfa.embed.clip import CLIP
 from lgfa.embed.identity import Identity
 from lgfa.methods.baselines import Parts
-from tests.tiny import tiny_clip_config, tiny_generator
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from training_scenarios import WORDS, networks, trainer
 
 from lgfa.cli import train
 from lgfa.errors import LGFAError
@@ -22,7 +23,6 @@ from lgfa.training import checkpoints, claim
 from lgfa.training.config import TrainConfig
 from lgfa.training.data import LatentSource, SampleSource
 from lgfa.training.prompts import Prompts
-from tests.training_scenarios import WORDS, networks, trainer
 
 NEWEST = "step-00000004.pt"
 RUN = {"iterations": 6, "ema_decay": 0.9, "save_every": 2}
@@ -422,7 +422,7 @@ def test_the_largest_seed(tmp_path):
 
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory, repo) -> dict[str, tuple[int, str]]:
-    """Name -> exit code and output of each command of tests/training_commands.py."""
+    """Name -> exit code and output of each command of training_commands.py."""
     if not sys.platform.startswith("linux"):
         pytest.skip("the commands need fork and prlimit of Linux")
     folder = tmp_path_factory.mktemp("commands")
@@ -432,7 +432,7 @@ def commands(tmp_path_factory, repo) -> dict[str, tuple[int, str]]:
         capture_output=True).returncode == 0
     try:
         done = subprocess.run(
-            [sys.executable, str(repo / "tests" / "training_commands.py"), str(folder),
+            [sys.executable, str(Path(__file__).with_name("training_commands.py")), str(folder),
              *([str(disk)] if mounted else [])], cwd=repo, capture_output=True, text=True,
             timeout=580, env={**os.environ, "PYTHONPATH": str(repo), "OMP_NUM_THREADS": "1"})
     finally:

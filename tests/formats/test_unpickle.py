@@ -21,7 +21,7 @@ import torch
 from lgfa.errors import LGFAError
 from lgfa.formats.unpickle import allowed, reader
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Calls:

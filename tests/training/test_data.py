@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from training_scenarios import trainer
 
 from lgfa.config import EncoderConfig, GeneratorConfig
 from lgfa.embed.e4e import Encoder
@@ -15,7 +16,6 @@ from lgfa.errors import LGFAError
 from lgfa.frames.stylegan2 import Generator
 from lgfa.training.data import FolderSource, LatentSource, SampleSource, batches, read_latents
 from lgfa.training.prompts import PAPER_WORDS, Prompts
-from tests.training_scenarios import trainer
 
 
 def seeded(seed: int = 0) -> torch.Generator:

@@ -39,7 +39,7 @@ from lgfa.bulk import bounded, state
 from lgfa.bulk.comfyui import server, watch
 from lgfa.cli import entry
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SECRETS = ("--header", "Authorization: Bearer SECRET", "--header", "X-Api-Key: K123",
            "--header", "Cookie: session=C456")
 

@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from tiny import EMBED, tiny_clip_config, tiny_generator
 from torch import Tensor, nn
 
 from lgfa import Animator
@@ -17,7 +18,6 @@ from lgfa.frames.stylegan2 import Generator
 from lgfa.methods.baselines import Parts, baseline
 from lgfa.methods.styleclip import directions as styleclip
 from lgfa.methods.styleclip import relevance as directions
-from tests.tiny import EMBED, tiny_clip_config, tiny_generator
 
 COUNT = 40                                  # style channels of the tiny generator: 5 x 8
 FEW = directions.Settings(pictures=12, samples=256, half=False)

@@ -1,7 +1,7 @@
 """A script: `train` commands on truly small networks that meet each other, full disks and signals.
 
 It imports everything once and forks each command from there; what they said and how they ended
-goes into RESULTS of its folder, on which tests/test_training_faults.py looks.
+goes into RESULTS of its folder, on which test_training_faults.py looks.
 """
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from training_scenarios import networks, wait
 
 from lgfa import formats
 from lgfa.cli import entry
-from tests.training_scenarios import networks, wait
 
 RESULTS = "results.json"
 STEPS = 6

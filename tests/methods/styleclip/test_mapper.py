@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from tiny import LAYERS, W_DIM, tiny_generator
 
 from lgfa import Animator, formats
 from lgfa.errors import LGFAError
@@ -12,7 +13,6 @@ from lgfa.formats.layouts import rosinality
 from lgfa.methods.baselines import Parts, baseline
 from lgfa.methods.styleclip import mapper_training as training
 from lgfa.methods.styleclip.mapper import LatentMapper, Mapped, MapperConfig, file_name
-from tests.tiny import LAYERS, W_DIM, tiny_generator
 
 
 def tiny_mapper(text: str = "smiling", layers: int = LAYERS, **others) -> LatentMapper:
