@@ -120,11 +120,9 @@ def check_path_room(clips: int, frames: int, config: Any) -> None:
 
 def _moving(model: Any, progress: comfy.utils.ProgressBar) -> Callable[..., Tensor]:
     """The motion of one expression, with a look at the cancel button before it."""
-    from ..lgfa.methods.recurrent import move
-
-    def moving(*arguments: Any) -> Tensor:
+    def moving(w_s: Tensor, z_v: Tensor | None, z_t: Tensor, frames: int, seed: int) -> Tensor:
         stop_if_interrupted()
-        path = move(model, *arguments)
+        path = model.path(w_s, z_t, z_v, frames, seed=seed)
         progress.update(1)
         return path
 
@@ -165,7 +163,6 @@ class RecurrentMotion(Node):
     @classmethod
     def execute(cls, motion: Network, text: sockets.Words, frames: int, seed: int,
                 image_code: sockets.Look | None = None) -> io.NodeOutput:
-        from ..lgfa.methods.recurrent import motion_codes
         from ..lgfa.nn.batch import row, same_count
         from ..lgfa.trajectory.chain import seed_of
 
@@ -179,7 +176,7 @@ class RecurrentMotion(Node):
         for k in range(clips):              # apart from each other: a clip's bits are its own
             stop_if_interrupted()
             look = None if z_v is None else row(z_v, k)
-            codes.append(motion_codes(model, look, row(z_t, k), frames, seed_of(seed, k)))
+            codes.append(model.motion_codes(row(z_t, k), look, frames, seed=seed_of(seed, k)))
             progress.update(1)
         texts = text.texts if len(text.texts) == clips else text.texts * clips
         return io.NodeOutput(sockets.Codes(torch.cat(codes), texts))
@@ -206,7 +203,6 @@ class MotionMapper(Node):
     @classmethod
     def execute(cls, motion: Network, motion_code: sockets.Codes, latent: sockets.Still,
                 image_code: sockets.Look | None = None) -> io.NodeOutput:
-        from ..lgfa.methods.recurrent import frame_codes
         from ..lgfa.nn.batch import row, same_count
 
         check_clips(motion, image_code)
@@ -219,7 +215,7 @@ class MotionMapper(Node):
         for k in range(clips):
             stop_if_interrupted()
             w_s, _ = _content(model, latent, image_code, k)
-            paths.append(frame_codes(model, w_s, row(codes, k)).float())
+            paths.append(model.frame_codes(w_s, row(codes, k)).float())
             progress.update(1)
         texts = motion_code.texts
         return io.NodeOutput(sockets.Path(torch.cat(paths),

@@ -33,28 +33,5 @@ class Recurrent:
     def __call__(
         self, w_s: Tensor, z_v: Tensor | None, z_t: Tensor, frames: int, seed: int,
     ) -> Tensor:
-        return move(self.motion, w_s, z_v, z_t, frames, seed)
+        return self.motion.path(w_s, z_t, z_v, frames, seed=seed)
 
-
-# ---- the paper's motion, by steps, where the embeddings are there already
-def motion_codes(
-    motion: MotionModel, z_v: Tensor | None, z_t: Tensor, frames: int, seed: int,
-) -> Tensor:
-    """Embeddings [1, d] -> motion codes z(1..T) [1, T, d] with inference's step sizes."""
-    return motion.rnn(motion.first_code(z_t, z_v), frames, seed=seed, training=False)
-
-
-def frame_codes(motion: MotionModel, w_s: Tensor, codes: Tensor) -> Tensor:
-    """Content code [1, L, w_dim] and motion codes [1, T, d] -> trajectory [1, T, L, w_dim]."""
-    if codes.shape[-1] != motion.config.embed_dim:
-        raise LGFAError(f"the motion codes have {codes.shape[-1]} numbers a frame, but the motion "
-                        f"model maps {motion.config.embed_dim}: take the motion model that made "
-                        f"them.")
-    return w_s[:, None] + motion.offsets(codes).to(w_s)
-
-
-def move(
-    motion: MotionModel, w_s: Tensor, z_v: Tensor | None, z_t: Tensor, frames: int, seed: int,
-) -> Tensor:
-    """Both steps: `Method.__call__` of a motion model that needs no CLIP any more."""
-    return frame_codes(motion, w_s, motion_codes(motion, z_v, z_t, frames, seed))

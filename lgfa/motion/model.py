@@ -9,7 +9,6 @@ With a sampled still that nobody shows to E_v there is no z_v: z(1) = z_t and w_
 """
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -19,6 +18,8 @@ from torch import Tensor, nn
 from ..config import ClipConfig, MotionConfig
 from ..embed.clip import CLIP
 from ..errors import LGFAError
+from ..nn import covariance
+from ..nn.batch import same_count
 from .mappers import Mapper
 from .recurrent import RecurrentMotion
 
@@ -92,14 +93,12 @@ class MotionModel(nn.Module):
         if w.ndim != 2 or w.shape[1] != self.config.w_dim or w.shape[0] < 2:
             raise LGFAError(f"the latent scale needs style codes [N, {self.config.w_dim}] with N "
                             f"of at least 2, not {list(w.shape)}.")
-        values, vectors = torch.linalg.eigh(torch.cov(w.double().cpu().T).reshape([w.shape[1]] * 2))
-        root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
-        self.latent_scale.copy_(root)
+        self.latent_scale.copy_(covariance.root(w))
 
     @property
     def latent_unit(self) -> Tensor:
         """Spread of each number of a style code [w_dim]; ones before `set_latent_scale`."""
-        return self.latent_scale.square().sum(dim=0).sqrt()
+        return covariance.deviations(self.latent_scale)
 
     # ---- the four stages
 
@@ -153,6 +152,44 @@ class MotionModel(nn.Module):
 
     # ---- together
 
+    def motion_codes(
+        self,
+        z_t: Tensor,                    # [B, d]
+        z_v: Tensor | None,             # [B, d]; None without images
+        frames: int,                    # T
+        h1: Tensor | None = None,       # h(1) [B, hidden]; None = drawn
+        seed: int | None = None,        # for drawing it; None = torch's global stream
+        training: bool = False,         # step sizes of training, else of inference
+    ) -> Tensor:
+        """z(1..T) [B, T, d], the first half of `path`."""
+        return self.rnn(self.first_code(z_t, z_v), frames, h1=h1, seed=seed, training=training)
+
+    def frame_codes(self, w_s: Tensor, codes: Tensor) -> Tensor:
+        """Content codes [B, L, w_dim], motion codes [B, T, d] -> w(1..T) [B, T, L, w_dim], the
+        second half of `path`."""
+        if codes.shape[-1] != self.config.embed_dim:
+            raise LGFAError(f"the motion codes have {codes.shape[-1]} numbers a frame, but the "
+                            f"motion model maps {self.config.embed_dim}: take the motion model "
+                            f"that made them.")
+        return w_s[:, None] + self.offsets(codes).to(w_s)
+
+    def path(
+        self,
+        w_s: Tensor,                    # content codes [B, L, w_dim]
+        z_t: Tensor,                    # as for `motion_codes`, like all that follows
+        z_v: Tensor | None,
+        frames: int,
+        h1: Tensor | None = None,
+        seed: int | None = None,
+        training: bool = False,
+    ) -> Tensor:
+        """From embeddings to the frames' codes [B, T, L, w_dim], in w_s's dtype.
+
+        Frame 1 is w_s exactly when the settings say start_at_still (ours do, the authors' not).
+        Raises LGFAError for sizes that do not fit and for no frames.
+        """
+        return self.frame_codes(w_s, self.motion_codes(z_t, z_v, frames, h1, seed, training))
+
     def trajectory(
         self,
         w_s: Tensor,                            # content codes [B, L, w_dim]
@@ -160,41 +197,15 @@ class MotionModel(nn.Module):
         x: Tensor | None = None,                # the stills [B, 3, H, W], -1..1
         frames: int = 16,                       # T
         seed: int | None = 0,                   # of h(1)
-        strength: float = 1.0,                  # 0 = still, 1 = as trained, beyond = more
         clip: CLIP | None = None,               # encoders to borrow when the model has none
     ) -> Tensor:
-        """Frames' codes [B, T, L, w_dim] with inference's step sizes, in w_s's dtype.
-
-        Frame 1 is w_s exactly when the settings say start_at_still (ours do, the authors' not).
-        Raises LGFAError for sizes that do not fit, no frames, empty text, a strength that is no
-        number.
-        """
-        if not math.isfinite(strength):
-            raise LGFAError(f"the strength must be a finite number, not {strength}.")
+        """`path` of what the encoders read and see; LGFAError for empty text too."""
         w_s = self._check_latent(w_s)
         z_t, z_v = self.encode_text(texts, clip), self.encode_image(x, clip)
-        w_s, z_t, z_v = _same_batch(w_s, z_t, z_v)
-        codes = self.rnn(self.first_code(z_t, z_v), frames, seed=seed, training=False)
-        return w_s[:, None] + strength * self.offsets(codes).to(w_s)
-
-    def forward(
-        self,
-        w_inv: Tensor,                              # [B, L, w_dim]
-        texts: Sequence[str] | Tensor,              # B sentences, or tokens [B, context]
-        x: Tensor | None = None,                    # the stills [B, 3, H, W], -1..1
-        frames: int | None = None,                  # T; None = train_frames
-        h1: Tensor | None = None,                   # h(1) [B, hidden]; None = drawn
-        generator: torch.Generator | None = None,   # to draw it from; None = the global stream
-        z_v: Tensor | None = None,                  # E_v(x) where it is known already
-    ) -> tuple[Tensor, Tensor]:
-        """One training pass: (w_s [B, L, w_dim], w [B, T, L, w_dim]), with gradients and with the
-        step sizes of `self.training`."""
-        z_t = self.encode_text(texts)
-        z_v = self.encode_image(x) if z_v is None else z_v
-        w_s = self.content(w_inv, z_v=z_v)
-        frames = self.config.train_frames if frames is None else frames
-        codes = self.rnn(self.first_code(z_t, z_v), frames, h1=h1, generator=generator)
-        return w_s, w_s[:, None] + self.offsets(codes).to(w_s)
+        count = same_count(stills=w_s, sentences=z_t, images=z_v)
+        w_s, z_t = (item.expand(count, *item.shape[1:]) for item in (w_s, z_t))
+        z_v = None if z_v is None else z_v.expand(count, -1)
+        return self.path(w_s, z_t, z_v, frames, seed=seed)
 
     # ---- inside
 
@@ -240,16 +251,3 @@ def _check_embed(config: MotionConfig, embed_dim: int) -> None:
         raise LGFAError(f"the motion model reads embeddings of length {config.embed_dim}, but its "
                         f"CLIP makes them of length {embed_dim}: use the CLIP of its training.")
 
-
-def _same_batch(
-    w_s: Tensor,                # [B, L, w_dim] or [1, L, w_dim]
-    z_t: Tensor,                # [B, d] or [1, d]
-    z_v: Tensor | None,         # [B, d] or [1, d]
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """The same number of stills and sentences: one of either serves all of the other."""
-    size = max(len(w_s), len(z_t))
-    for what, item in (("stills", w_s), ("sentences", z_t), ("images", z_v)):
-        if item is not None and len(item) not in (1, size):
-            raise LGFAError(f"{size} clips need {size} {what} or one for all, not {len(item)}.")
-    w_s, z_t = (item.expand(size, *item.shape[1:]) for item in (w_s, z_t))
-    return w_s, z_t, None if z_v is None else z_v.expand(size, -1)

@@ -112,8 +112,7 @@ class RecurrentMotion(nn.Module):
         z1: Tensor,                                 # z(1) [B, d]
         frames: int,                                # T, at least 1
         h1: Tensor | None = None,                   # h(1) [B, hidden]; None = drawn
-        seed: int | None = None,                    # for drawing h(1)
-        generator: torch.Generator | None = None,   # or a stream to draw it from
+        seed: int | None = None,                    # for drawing h(1); None = the global stream
         training: bool | None = None,               # which step sizes; None = self.training
     ) -> Tensor:
         """Motion codes [B, T, d] in z1's dtype: z(i) - z(1) when relative (frame 1 is exactly
@@ -125,7 +124,7 @@ class RecurrentMotion(nn.Module):
             raise LGFAError(f"the motion model reads embeddings [B, {config.embed_dim}], not "
                             f"{list(z1.shape)}: its CLIP is another one.")
         if h1 is None:
-            h1 = draw_hidden(z1.shape[0], config.hidden, config.hidden_std, seed, generator)
+            h1 = draw_hidden(z1.shape[0], config.hidden, config.hidden_std, seed)
         weight = self.context.weight
         z, h = z1.to(weight), h1.to(weight)
 

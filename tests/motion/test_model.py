@@ -1,8 +1,6 @@
 """The motion model: frame 1, gradients, seeds, lent encoders, sizes that do not fit, files."""
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 
@@ -11,6 +9,7 @@ from lgfa.embed.clip import CLIP
 from lgfa.errors import LGFAError
 from lgfa.formats import loading
 from lgfa.motion.model import MotionModel
+from lgfa.motion.recurrent import draw_hidden
 
 CLIP_CONFIG = ClipConfig(
     16,
@@ -51,7 +50,7 @@ def test_frame_1_is_the_still_exactly(still, relative, code_norm, shared_layers)
     network.set_latent_scale(torch.randn(50, 8))
     w_s = network.content(*still)
     for frames in (1, 2, 4, 300):           # 300: the mapper works in pieces
-        w = network.trajectory(w_s, TEXTS, still[1], frames=frames, seed=3, strength=1.7)
+        w = network.trajectory(w_s, TEXTS, still[1], frames=frames, seed=3)
         assert w.shape == (2, frames, 4, 8)
         assert torch.equal(w[:, 0], w_s)
         assert frames == 1 or not torch.equal(w[:, 1], w_s)
@@ -80,15 +79,30 @@ def test_motion_grows_from_nothing(still):
 
 
 @torch.no_grad()
-def test_strength_and_seed(still):
+def test_seed(still):
     network, w_s = model(), still[0]
     one = network.trajectory(w_s, TEXTS, frames=5, seed=1)
     assert torch.equal(one, network.trajectory(w_s, TEXTS, frames=5, seed=1))
     assert not torch.equal(one, network.trajectory(w_s, TEXTS, frames=5, seed=2))
-    none = network.trajectory(w_s, TEXTS, frames=5, seed=1, strength=0)
-    assert torch.equal(none, w_s[:, None].expand_as(none))
-    twice = network.trajectory(w_s, TEXTS, frames=5, seed=1, strength=2)
-    torch.testing.assert_close(twice - w_s[:, None], 2 * (one - w_s[:, None]))
+
+
+@torch.no_grad()
+def test_a_path_is_its_halves_and_a_trajectory_the_path_of_what_was_read(still):
+    network, (w_s, x) = model(), still
+    z_t, z_v = network.encode_text(TEXTS), network.encode_image(x)
+    path = network.path(w_s, z_t, z_v, 5, seed=1)
+    assert torch.equal(path, network.trajectory(w_s, TEXTS, x, frames=5, seed=1))
+    assert torch.equal(path, network.frame_codes(w_s, network.motion_codes(z_t, z_v, 5, seed=1)))
+    h1 = draw_hidden(2, 12, network.config.hidden_std, seed=1)
+    assert torch.equal(path, network.path(w_s, z_t, z_v, 5, h1=h1))
+    assert not torch.equal(path, network.path(w_s, z_t, None, 5, seed=1))
+
+    # The authors' step sizes are other ones in training; the network's own mode says nothing.
+    network = model(schedule="authors").train()
+    shown, learned = (network.path(w_s, z_t, z_v, 5, seed=1, training=training)
+                      for training in (False, True))
+    assert not torch.equal(shown, learned)
+    assert torch.equal(shown, network.eval().path(w_s, z_t, z_v, 5, seed=1))
 
 
 @torch.no_grad()
@@ -117,8 +131,10 @@ def test_without_an_image_only_the_text_speaks(still):
 
 def test_training_pass_and_its_gradients(still):
     network, (w_inv, x) = model().train(), still
-    w_s, w = network(w_inv, network.encoder.tokenize(TEXTS), x,
-                     generator=torch.Generator().manual_seed(0))
+    z_t = network.encode_text(network.encoder.tokenize(TEXTS))
+    z_v = network.encode_image(x)
+    w_s = network.content(w_inv, z_v=z_v)
+    w = network.path(w_s, z_t, z_v, 4, seed=0, training=True)
     assert w.shape == (2, 4, 4, 8) and torch.equal(w[:, 0], w_s)
 
     # z_v is detached in the sum: motion teaches E_t, content teaches E_v.
@@ -127,7 +143,7 @@ def test_training_pass_and_its_gradients(still):
     assert all(g is None or not g.any() for g in visual)
     assert network.encoder.model.text_projection.grad.any()
     assert all(p.grad.any() for p in network.rnn.parameters())
-    network(w_inv, TEXTS, x)[0].square().sum().backward()
+    network.content(w_inv, x).square().sum().backward()
     assert any(p.grad is not None and p.grad.any()
                for p in network.encoder.model.visual.parameters())
 
@@ -192,8 +208,6 @@ def test_refusals(still):
     network, w_s = model(), still[0]
     with pytest.raises(LGFAError, match=r"\[B, 4, 8\].*\[2, 6, 8\]"):
         network.trajectory(torch.randn(2, 6, 8), TEXTS)
-    with pytest.raises(LGFAError, match="strength"):
-        network.trajectory(w_s, TEXTS, strength=math.nan)
     with pytest.raises(LGFAError, match="at least 1 frame"):
         network.trajectory(w_s, TEXTS, frames=0)
     with pytest.raises(LGFAError, match="text is empty"):
