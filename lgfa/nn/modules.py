@@ -1,6 +1,7 @@
-"""Done to whole networks: freezing, copying, making their tensors ordinary ones."""
+"""Done to whole networks: freezing, copying, half precision, making their tensors ordinary ones."""
 from __future__ import annotations
 
+import contextlib
 import copy
 
 import torch
@@ -19,6 +20,19 @@ def private_copy(network: nn.Module) -> nn.Module:
     """
     with torch.inference_mode(False):
         return copy.deepcopy(network)
+
+
+def half(
+    device: torch.device,                   # of the networks that are called within
+    precision: str = "bf16",                # or "fp16"; "fp32" changes nothing
+    wanted: bool = True,                    # False changes nothing either
+) -> contextlib.AbstractContextManager:
+    """Half precision for the arithmetic of frozen networks; weights and tensors stay as they are,
+    and what is to learn in full precision is computed outside of it."""
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    if dtype is None or not wanted:
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype)
 
 
 def normal_tensors(network: nn.Module) -> None:
