@@ -51,7 +51,7 @@ class InvertFace(Node):
     @classmethod
     def execute(cls, encoder: Network, generator: Network, image: Tensor) -> io.NodeOutput:
         from ..lgfa.embed.invert import invert, warn_unlike
-        from ..lgfa.media.images import read_batch, square, to_unit
+        from ..lgfa.media.images import read_batch, square, to_pictures
 
         find, draw = ready(encoder, generator)
         x = square(read_batch(image), generator.config.resolution)
@@ -61,7 +61,7 @@ class InvertFace(Node):
             stop_if_interrupted()
             w, again, unlike = invert(find, draw, compute(part))
             codes.append(w.float())
-            pictures.append(hand_out(to_unit(again)))
+            pictures.append(hand_out(to_pictures(again)))
             distances.append(unlike)
             progress.update(len(part))
         with warnings_to_log():
@@ -102,7 +102,7 @@ class SampleFace(Node):
     def execute(cls, generator: Network, truncation: float, batch_size: int,
                 seed: int) -> io.NodeOutput:
         from ..lgfa.domains import sample_latent
-        from ..lgfa.media.images import to_unit
+        from ..lgfa.media.images import to_pictures
 
         network, = ready(generator)
         progress = comfy.utils.ProgressBar(batch_size)
@@ -113,7 +113,7 @@ class SampleFace(Node):
             w = torch.cat([sample_latent(network, one, truncation, generator.domain)
                            for one in seeds]).float()
             codes.append(w)
-            pictures.append(hand_out(to_unit(network.synthesis(w))))
+            pictures.append(hand_out(to_pictures(network.synthesis(w))))
             progress.update(len(seeds))
         return io.NodeOutput(sockets.Still(torch.cat(codes)), torch.cat(pictures))
 

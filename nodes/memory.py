@@ -54,6 +54,7 @@ def ready(*networks: Network, memory: int = 0) -> list[nn.Module]:
     return [one.patcher.model for one in networks]
 
 
+PREVIEW = 512                               # px of a preview's longer side
 PRECISIONS = ("full", "half")               # of arithmetic, as widgets offer it
 
 
@@ -78,6 +79,16 @@ def compute(x: Tensor) -> Tensor:
 def hand_out(x: Tensor) -> Tensor:
     """An IMAGE or MASK on ComfyUI's intermediate device, float32."""
     return x.to(management.intermediate_device(), torch.float32)
+
+
+def preview(picture: Tensor) -> tuple[str, Any, int]:
+    """A picture [H, W, 3], 0..1, as a progress bar of ComfyUI shows it."""
+    from PIL import Image
+
+    from ..lgfa.media.images import levels
+
+    pixels = levels(picture.detach()).to("cpu", torch.uint8).numpy()
+    return "JPEG", Image.fromarray(pixels), PREVIEW
 
 
 def require(needed: int, what: str, advice: str) -> None:

@@ -12,12 +12,13 @@ from torch import Tensor
 from ..lgfa.errors import LGFAError, reading
 from . import folders, sockets
 from .checks import Node
-from .memory import hand_out, stop_if_interrupted
+from .memory import hand_out, preview, stop_if_interrupted
 
 CATEGORY = "LGFA/photo"
 NONE, YUNET, FETCH = "none", "YuNet", "YuNet (download 0.3 MB if missing)"
 DETECTORS = (NONE, YUNET, FETCH)
 LARGEST = 16 << 30                          # bytes of finished pictures that are still meant
+SHOWN_EACH = 4                              # pictures, of which one is shown while it works
 
 # What ComfyUI's own nodes call faces that they found; later versions have the first two.
 Detections = [io.Custom("FACE_LANDMARKS"), io.Custom("BOUNDING_BOX"), io.BBOX]
@@ -200,19 +201,10 @@ class PasteFaceBack(Node):
         for number, picture in enumerate(finished):
             stop_if_interrupted()
             out[number] = picture[0].to(out)
-            progress.update_absolute(number + 1, len(frames), _preview(picture[0], number))
+            shown = preview(picture[0]) if number % SHOWN_EACH == 0 else None
+            progress.update_absolute(number + 1, len(frames), shown)
         masks = torch.stack([paste.mask(where, i, style) for i in range(len(where))])
         return io.NodeOutput(hand_out(out), hand_out(masks))
-
-
-def _preview(picture: Tensor, number: int) -> tuple[str, Any, int] | None:
-    """Every fourth picture as ComfyUI shows it while it works."""
-    from PIL import Image
-
-    if number % 4:
-        return None
-    pixels = picture.detach().cpu().clamp(0, 1).mul(255).round().to(torch.uint8)
-    return "JPEG", Image.fromarray(pixels.numpy()), 512
 
 
 NODES: list[Any] = [AlignFace, PasteFaceBack]

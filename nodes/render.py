@@ -12,12 +12,11 @@ from torch import Tensor
 
 from . import sockets
 from .checks import Node
-from .memory import PRECISIONS, Network, arithmetic, ready, stop_if_interrupted
+from .memory import PRECISIONS, Network, arithmetic, preview, ready, stop_if_interrupted
 
 CATEGORY = "LGFA/render"
 LAYOUTS = ("one after another", "side by side")         # of lgfa.frames.arrange, imported late
 NOISES = ("const", "random", "none")
-PREVIEW = 512                                           # px of a preview's longer side
 MOST_FPS = 240.0
 
 
@@ -80,17 +79,9 @@ class RenderAnimation(Node):
         stop_if_interrupted()
         dtype = arithmetic(precision, generator.device, (torch.float16, torch.bfloat16))
         for done, picture in arrange.film(network, trajectory.w, out, layout, chunk, noise, dtype):
-            progress.update_absolute(done, clips * frames, _preview(picture))
+            progress.update_absolute(done, clips * frames, preview(picture))
             stop_if_interrupted()
         return io.NodeOutput(out, _video(out, fps))
-
-
-def _preview(picture: Tensor) -> tuple[str, Any, int]:
-    """A frame [H, W, 3], 0..1, as the progress bar shows it."""
-    from PIL import Image
-
-    pixels = picture.mul(255).round().to("cpu", torch.uint8).numpy()
-    return "JPEG", Image.fromarray(pixels), PREVIEW
 
 
 def _video(images: Tensor, fps: float) -> Any:

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from comfy_api.latest import io, ui
 from torch import Tensor
 
@@ -269,9 +268,9 @@ class TrainMotionModel(Node):
 
 def _image(picture: Any) -> Tensor:
     """PIL -> IMAGE [1, H, W, 3], 0..1."""
-    import numpy as np
+    from ..lgfa.media.images import from_uint8
 
-    return torch.from_numpy(np.asarray(picture.convert("RGB"), dtype=np.float32) / 255)[None]
+    return from_uint8(picture.convert("RGB"))[None]
 
 
 NODES: list[Any] = [TrainingSource, LossWeights, TrainMotionModel]

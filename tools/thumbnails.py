@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,6 +19,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "integration")]
 
 from client import Client, frames_of  # noqa: E402
 
+from lgfa.media.images import to_uint8  # noqa: E402
 from tools.workflows import SHEETS  # noqa: E402
 
 SIDE = 400                                  # px
@@ -27,7 +29,7 @@ MOMENTS = {"chain": (0.0, 0.5, 0.75, 1.0), "timeline": (0.0, 0.1, 0.27, 0.5)}
 
 def collage(frames: np.ndarray, moments: tuple[float, ...]) -> Image.Image:
     """Frames [T, H, W, 3], 0..1: four of them, two by two, or wide ones one below the other."""
-    chosen = [Image.fromarray((frames[round(t * (len(frames) - 1))] * 255).round().astype("uint8"))
+    chosen = [Image.fromarray(to_uint8(torch.from_numpy(frames[round(t * (len(frames) - 1))])))
               for t in moments]
     width, height = chosen[0].size
     sheet = Image.new("RGB", (SIDE, SIDE), "white")

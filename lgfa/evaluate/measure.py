@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..animate import Animator
+from ..media.images import from_unit, to_unit
 from ..metrics import registry, toon_traits
 from ..metrics.registry import Eyes, Shown
 from ..toon import sampling
@@ -42,7 +43,7 @@ class Maker:
             return sampling.still_latents(self.generator, [job.person])
         random = torch.Generator().manual_seed(job.person)
         picture = render(sampling.identities(1, random), self.generator.resolution)[0]
-        return (picture.permute(1, 2, 0).clamp(-1, 1) + 1) / 2
+        return to_unit(picture.permute(1, 2, 0))
 
     @torch.no_grad()
     def frames(self, latents: Tensor) -> Tensor:
@@ -97,7 +98,7 @@ class Maker:
 
     def _shown(self, job: Job, latents: Tensor, pictures: Tensor, still: Tensor) -> Shown:
         if job.drawn:
-            picture = still.permute(2, 0, 1) * 2 - 1
+            picture = from_unit(still.permute(2, 0, 1))
         else:
             picture = self.frames(still)[0]
         return Shown(pictures, latents, job.texts[-1], job.targets[-1], picture)

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..config import GeneratorConfig
 from ..devices import FLOAT, check_room
 from ..errors import LGFAError, is_out_of_memory
-from ..media.images import to_unit
+from ..media.images import to_pictures
 from .render import render
 from .stylegan2 import Generator
 
@@ -67,7 +67,7 @@ def film(
         raise LGFAError(f"the frames of {clips} clips do not fit into {list(out.shape)}.")
     done, side = 0, generator.resolution
     for images in render(generator, paths.flatten(0, 1), chunk, noise, raw=True, dtype=dtype):
-        pictures = to_unit(images.float()).to(out)
+        pictures = to_pictures(images.float()).to(out)
         if layout == ONE_AFTER_ANOTHER:
             out[done:done + len(pictures)] = pictures
             done += len(pictures)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..errors import LGFAError, is_out_of_memory
+from ..media.images import to_pictures
 from .stylegan2 import Generator
 
 Progress = Callable[[int, int], None]       # (frames done, frames in all)
@@ -120,5 +121,4 @@ class _Maker:
 
 def to_frames(images: Tensor) -> Tensor:
     """Images of a generator as finished frames. [B, 3, H, W] -1..1 -> [B, H, W, 3] 0..1, CPU"""
-    frames = images.detach().to("cpu", torch.float32).mul(0.5).add_(0.5).clamp_(0.0, 1.0)
-    return frames.permute(0, 2, 3, 1).contiguous()
+    return to_pictures(images.detach().to("cpu", torch.float32))

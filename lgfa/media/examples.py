@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ..errors import LGFAError
-from .images import read_image, to_unit
+from .images import read_image, to_pictures
 
 FOLDER = Path(__file__).resolve().parents[2] / "workflows" / "examples"
 
@@ -24,4 +24,4 @@ def load(name: str) -> tuple[Tensor, str]:
                         f"{' or '.join(names()) or 'none, the folder is empty'}.")
     points = FOLDER / f"{name}.txt"
     text = points.read_text(encoding="utf-8").strip() if points.is_file() else ""
-    return to_unit(read_image(FOLDER / f"{name}.png")), text
+    return to_pictures(read_image(FOLDER / f"{name}.png")), text

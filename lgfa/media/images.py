@@ -21,8 +21,8 @@ from torch import Tensor
 from ..errors import LGFAError, reading
 from .decoding import MAX_PIXELS, MIN_SIDE, check_size, open_image
 
-__all__ = ["MAX_PIXELS", "MIN_SIDE", "check_batch", "check_masks", "read_batch", "read_image",
-           "square", "to_unit"]
+__all__ = ["MAX_PIXELS", "MIN_SIDE", "check_batch", "check_masks", "from_uint8", "from_unit",
+           "levels", "read_batch", "read_image", "square", "to_pictures", "to_uint8", "to_unit"]
 
 OVERSHOOT = 0.5                             # beyond the range: resampling may do that a little
 _ORIENTATION, _TURNS = 0x0112, {             # the EXIF tag; how a picture of each value is turned
@@ -138,9 +138,45 @@ def square(x: Tensor, size: int) -> Tensor:
     return x.clamp(-1, 1)
 
 
+# ---- ranges: the networks' -1..1, the pictures' 0..1, the files' 0..255
 def to_unit(x: Tensor) -> Tensor:
+    """-1..1 -> 0..1, clamped; any shape."""
+    return x.mul(0.5).add_(0.5).clamp_(0, 1)
+
+
+def from_unit(x: Tensor) -> Tensor:
+    """0..1 -> -1..1; any shape."""
+    return x * 2 - 1
+
+
+def to_pictures(x: Tensor) -> Tensor:
     """Networks' [B,3,H,W], -1..1 -> pictures' [B,H,W,3], 0..1, clamped, contiguous."""
-    return x.add(1).div(2).clamp(0, 1).permute(0, 2, 3, 1).contiguous()
+    return to_unit(x).permute(0, 2, 3, 1).contiguous()
+
+
+def levels(x: Tensor) -> Tensor:
+    """0..1 -> the nearest of 0, 1, .. 255, still floats; any shape."""
+    return x.mul(255).round_().clamp_(0, 255)
+
+
+def to_uint8(frame: Tensor) -> np.ndarray:
+    """Floats 0..1 (or uint8) [H,W,3] -> uint8; LGFAError for NaN and infinity."""
+    if frame.dtype == torch.uint8:
+        return frame.cpu().numpy()
+    frame = frame.detach().float().cpu()
+    if not torch.isfinite(frame).all():
+        raise LGFAError("a frame holds values that are not numbers (NaN or infinity): "
+                        "try float32 instead of half precision.")
+    return levels(frame).to(torch.uint8).numpy()
+
+
+def from_uint8(pixels: Tensor | np.ndarray | Image.Image) -> Tensor:
+    """Bytes, also of a picture of Pillow's -> float32 0..1 of the same shape."""
+    x = pixels if isinstance(pixels, Tensor) else torch.from_numpy(np.array(pixels))
+    return x.float() / 255
+
+
+# ---- what read_image is made of
 
 
 def _from_pil(picture: Image.Image, name: str) -> Tensor:
@@ -152,7 +188,7 @@ def _from_pil(picture: Image.Image, name: str) -> Tensor:
         picture.load()
         picture = _upright(picture)
         values = _deep(picture) if picture.mode in _DEEP_MODES else _eight_bit(picture)
-    return _finish(torch.from_numpy(values).permute(2, 0, 1)[None])
+    return _finish(values.permute(2, 0, 1)[None])
 
 
 def _upright(picture: Image.Image) -> Image.Image:
@@ -164,14 +200,13 @@ def _upright(picture: Image.Image) -> Image.Image:
     return picture if turn is None else picture.transpose(turn)
 
 
-def _eight_bit(picture: Image.Image) -> np.ndarray:
+def _eight_bit(picture: Image.Image) -> Tensor:
     """Modes of 8 bits a channel -> [H,W,3 or 4], 0..1, sRGB."""
     transparent = picture.has_transparency_data
     if picture.mode in ("P", "PA", "1", "La", "LA", "RGBa") and transparent:
         picture = picture.convert("RGBA")
     picture = _to_srgb(picture)
-    picture = picture.convert("RGBA" if transparent else "RGB")
-    return np.asarray(picture, dtype=np.float32) / 255
+    return from_uint8(picture.convert("RGBA" if transparent else "RGB"))
 
 
 def _to_srgb(picture: Image.Image) -> Image.Image:
@@ -190,7 +225,7 @@ def _to_srgb(picture: Image.Image) -> Image.Image:
         return picture
 
 
-def _deep(picture: Image.Image) -> np.ndarray:
+def _deep(picture: Image.Image) -> Tensor:
     """Grey of 16 or 32 bits -> [H,W,1], 0..1; the range is that which the values fit in."""
     grey = np.asarray(picture).astype(np.float32)[..., None]
     if not np.isfinite(grey).all():
@@ -202,7 +237,7 @@ def _deep(picture: Image.Image) -> np.ndarray:
     if top is None or grey.min() < 0:
         raise LGFAError(f"the image's values reach from {grey.min():g} to {grey.max():g}: "
                         f"save it with 8 or 16 bits a channel.")
-    return grey / top
+    return torch.from_numpy(grey / top)
 
 
 def _from_array(array: np.ndarray | Tensor) -> Tensor:
@@ -239,7 +274,7 @@ def _scale(x: Tensor, first: bool) -> Tensor:
     if not x.is_floating_point():
         if x.dtype != torch.uint8 and (x.min() < 0 or x.max() > 255):
             raise LGFAError(f"integer pixels must lie in 0..255, not {x.min()}..{x.max()}.")
-        return x.float() / 255
+        return from_uint8(x)
 
     x = x.float()
     if not torch.isfinite(x).all():
@@ -251,22 +286,11 @@ def _scale(x: Tensor, first: bool) -> Tensor:
     if first and low >= 0 and high > 0:
         warnings.warn("a channels-first image is read as -1..1, but this one has no value below "
                       "0: if it is 0..1, pass x * 2 - 1.", stacklevel=4)
-    return ((x + 1) / 2 if first else x).clamp(0, 1)
+    return to_unit(x) if first else x.clamp(0, 1)
 
 
 def _finish(x: Tensor) -> Tensor:
     """[1,C,H,W], 0..1 with 1 to 4 channels -> RGB over white, -1..1."""
     if x.shape[1] in (2, 4):
         x = _on_white(x[:, :-1], x[:, -1:])
-    return x.expand(-1, 3, -1, -1).contiguous().float() * 2 - 1
-
-
-def to_uint8(frame: Tensor) -> np.ndarray:
-    """Floats 0..1 (or uint8) [H,W,3] -> uint8."""
-    if frame.dtype == torch.uint8:
-        return frame.cpu().numpy()
-    frame = frame.detach().float().cpu()
-    if not torch.isfinite(frame).all():
-        raise LGFAError("a frame holds values that are not numbers (NaN or infinity): "
-                        "try float32 instead of half precision.")
-    return frame.mul(255).round().clamp(0, 255).to(torch.uint8).numpy()
+    return from_unit(x.expand(-1, 3, -1, -1).contiguous().float())

@@ -1,4 +1,5 @@
-"""Contact sheets: several clips as labelled rows of one picture, to judge them at a glance."""
+"""Contact sheets: several clips as labelled rows of one picture, to judge them at a glance, and
+the small frames that they are made of."""
 from __future__ import annotations
 
 import io
@@ -8,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
 
 from ..errors import LGFAError
 from ..files import atomic_path
@@ -48,6 +51,19 @@ def contact_sheet(
         sheet.paste(Image.fromarray(row), (gap, y))
         y += row.shape[0] + gap
     return sheet
+
+
+def thumbnails(
+    pictures: Tensor,                       # [T,3,H,W], floats of any range
+    side: int = 160,                        # pixels that the longer side may have
+) -> Tensor:
+    """The pictures, larger ones made this small, [T,3,H',W'] in the same range, unclamped."""
+    height, width = pictures.shape[2:]
+    longer = max(height, width)
+    if longer <= side:
+        return pictures
+    size = [max(1, round(one * side / longer)) for one in (height, width)]
+    return F.interpolate(pictures.float(), size, mode="bilinear", antialias=True)
 
 
 def font_of_size(size: int) -> Any:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import LGFAError
+from ..media.images import levels, to_unit
 
 
 def warp(pictures: Tensor, flow: Tensor) -> Tensor:
@@ -38,7 +39,7 @@ def dis_flow(frames: Tensor) -> Tensor:
         raise LGFAError("optical flow needs OpenCV: run `python -m pip install "
                         "opencv-python-headless`, or leave warp_flow out.") from error
     weights = torch.tensor([0.299, 0.587, 0.114], device=frames.device).view(1, 3, 1, 1)
-    grey = (((frames * weights).sum(1) + 1) * 127.5).clamp(0, 255).round().byte().cpu().numpy()
+    grey = levels(to_unit((frames * weights).sum(1))).byte().cpu().numpy()
     dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     flows = [torch.from_numpy(dis.calc(one, other, None).copy())
              for one, other in zip(grey[:-1], grey[1:], strict=True)]

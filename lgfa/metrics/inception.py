@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..errors import LGFAError
 from ..hashes import file_hash
+from ..media.images import levels, to_unit
 
 INCEPTION_FILE = "inception-2015-12-05.pt"
 # .. of the published file
@@ -33,7 +34,7 @@ class Inception(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[B, 3, H, W] in -1..1 -> [B, 2048]. Pictures are rounded to bytes first, as files are;
         then bicubic and antialiased, unrounded, as Pillow resizes single channels."""
-        x = ((x + 1) * 127.5).round().clamp(0, 255)
+        x = levels(to_unit(x))
         if x.shape[-2:] != (INCEPTION_SIDE, INCEPTION_SIDE):
             x = F.interpolate(x, (INCEPTION_SIDE, INCEPTION_SIDE), mode="bicubic",
                               align_corners=False, antialias=True).clamp(0, 255)

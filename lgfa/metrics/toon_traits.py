@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import LGFAError
+from ..media.images import from_unit
 from ..toon import parameters as tb
 from ..toon import sampling
 from ..toon.renderer import render
@@ -31,7 +32,7 @@ MARKED = 0.02               # so much darker is a mark
 def hair(pictures: Tensor, eyes: Eyes | None = None) -> Tensor:
     """Index in `table.HAIR` of the colour nearest to the hair's, [B]."""
     seen = patch_colours(pictures, PATCHES["hair"]).mean(1)
-    return _nearest(seen, torch.tensor([colour for _, colour in tb.HAIR]) * 2 - 1)
+    return _nearest(seen, from_unit(torch.tensor([colour for _, colour in tb.HAIR])))
 
 
 def backdrop(pictures: Tensor, eyes: Eyes | None = None) -> Tensor:

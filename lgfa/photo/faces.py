@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import LGFAError, reading
+from ..media.images import to_uint8
 from .align import FFHQ_POINTS, TOON_POINTS, Alignment, check_points, crop_matrix, cut
 
 ORDERS = ("left to right", "largest first")
@@ -211,7 +211,7 @@ class YuNet:
         size = [max(16, round(height * scale)), max(16, round(width * scale))]
         if scale < 1:
             x = F.interpolate(x, size, mode="bilinear", align_corners=False, antialias=True)
-        pixels = x[0].movedim(0, -1).clamp(0, 1).mul(255).round().to(torch.uint8).numpy()
+        pixels = to_uint8(x[0].movedim(0, -1))
         self.network.setInputSize((pixels.shape[1], pixels.shape[0]))
         _, rows = self.network.detect(np.ascontiguousarray(pixels[..., ::-1]))
         if rows is None:

@@ -2,10 +2,10 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from ..media.images import from_uint8, to_uint8
 from .align import Alignment
 
 CHOSEN, OTHER, POINT = (64, 220, 120), (250, 190, 60), (240, 70, 90)
@@ -19,8 +19,7 @@ def sketch(
     number: int = 0,                    # of the picture in the alignment
 ) -> Tensor:
     """The picture with the crop's outline and the faces' points, [H,W,3], 0..1."""
-    pixels = image[..., :3].detach().cpu().float().clamp(0, 1).mul(255).round().to(torch.uint8)
-    picture = Image.fromarray(pixels.numpy())
+    picture = Image.fromarray(to_uint8(image[..., :3]))
     draw = ImageDraw.Draw(picture)
     thick = max(2, round(max(picture.size) / 300))
 
@@ -32,4 +31,4 @@ def sketch(
             draw.ellipse((x - thick, y - thick, x + thick, y + thick), fill=POINT)
         x, y = points.min(0) - 6 * thick
         draw.text((x, y), str(index), fill=CHOSEN if index == chosen else OTHER)
-    return torch.from_numpy(np.asarray(picture, dtype=np.float32) / 255)
+    return from_uint8(picture)

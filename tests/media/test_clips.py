@@ -17,7 +17,6 @@ from PIL import Image, ImageSequence
 from lgfa.errors import LGFAError
 from lgfa.media import clips
 from lgfa.media.clips import check_target, write
-from lgfa.media.sheets import contact_sheet, save_picture
 
 SUFFIXES = (".webp", ".gif", ".png", ".mp4", ".webm", "")
 
@@ -291,17 +290,3 @@ def test_other_limits(tmp_path: Path) -> None:
     assert not left_over(tmp_path)                                # no empty folder either
     with pytest.raises(LGFAError, match="file name"):
         check_target("")
-
-
-def test_contact_sheet(tmp_path: Path) -> None:
-    sheet = contact_sheet([movie(9), movie(2)], ["smiling", "crying"], columns=4, title="Two clips")
-    assert sheet.width == 4 * 48 + 3 * 6 + 2 * 6 and sheet.height > 2 * 32
-    plain = contact_sheet([movie(9)], columns=3, gap=2)
-    assert plain.size == (3 * 48 + 2 * 2 + 2 * 2, 32 + 2 * 2)
-    first = np.asarray(plain)[2:34, 2:50] / 255
-    assert np.abs(first - movie(9)[0].numpy()).max() < 0.01
-    assert save_picture(tmp_path / "sheet.png", sheet).exists()
-    for call in (lambda: contact_sheet([]), lambda: contact_sheet([movie()], ["a", "b"]),
-                 lambda: save_picture(tmp_path / "sheet.tga", sheet)):
-        with pytest.raises(LGFAError):
-            call()

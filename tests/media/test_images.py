@@ -13,7 +13,17 @@ import torch
 from PIL import Image, ImageCms
 
 from lgfa.errors import LGFAError
-from lgfa.media.images import MIN_SIDE, read_image, square, to_unit
+from lgfa.media.images import (
+    MIN_SIDE,
+    from_uint8,
+    from_unit,
+    levels,
+    read_image,
+    square,
+    to_pictures,
+    to_uint8,
+    to_unit,
+)
 
 
 def ramp(height: int = 24, width: int = 32) -> np.ndarray:
@@ -134,8 +144,27 @@ def test_square_cuts_the_centre_and_resizes() -> None:
     assert read_image(ramp(24, 48), size=16).shape == (1, 3, 16, 16)
     board = np.indices((64, 64)).sum(0) % 2 * 255                 # alternate pixels: no aliasing
     assert read_image(board.astype(np.uint8), size=16).abs().max() < 0.2
-    assert to_unit(torch.full((1, 3, 2, 2), 7.0)).max() == 1
-    assert to_unit(x).shape == (1, 24, 48, 3)
+
+
+def test_ranges() -> None:
+    x = torch.tensor([-3.0, -1.0, -0.5, 0.0, 1.0, 7.0])
+    assert to_unit(x).tolist() == [0.0, 0.0, 0.25, 0.5, 1.0, 1.0] and x[0] == -3
+    assert torch.equal(from_unit(to_unit(x)), x.clamp(-1, 1))
+    assert levels(torch.tensor([-0.2, 0.0, 0.5, 0.3, 1.0, 2.0])).tolist() == [0, 0, 128, 76, 255,
+                                                                              255]
+    every = torch.arange(256, dtype=torch.uint8)
+    assert torch.equal(levels(from_uint8(every)), every.float())
+    assert np.array_equal(to_uint8(from_uint8(every)), every.numpy())
+    assert torch.equal(from_uint8(Image.fromarray(ramp())), from_uint8(ramp()))
+    with pytest.raises(LGFAError, match="not numbers"):
+        to_uint8(torch.tensor([[[float("nan")] * 3]]))
+
+
+def test_networks_pictures_as_pictures() -> None:
+    x = torch.arange(24.0).view(1, 3, 2, 4) / 12 - 1
+    shown = to_pictures(x)
+    assert shown.shape == (1, 2, 4, 3) and shown.is_contiguous()
+    assert torch.equal(shown[0, 1, 3], (x[0, :, 1, 3] + 1) / 2)
 
 
 def claim(width: int, height: int) -> bytes:

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from ...errors import LGFAError
 from ...files import atomic_path
 from ...frames.render import render
-from ...media.sheets import contact_sheet
+from ...media.images import from_uint8
+from ...media.sheets import contact_sheet, thumbnails
 
 COLUMNS = 8                                 # frames shown of each clip
 MOST_BYTES = 300_000
 QUALITIES = (92, 85, 75, 60, 45)
-SIDE = 160                                  # px; larger frames are made this small first
 
 
 def strip(
@@ -69,15 +69,11 @@ def _chosen(items: Any, columns: int) -> Tensor:
 
 
 def _small(frames: Tensor) -> Tensor:
-    """[T,H,W,3] with the longer side at most SIDE pixels."""
-    longer = max(frames.shape[1:3]) if frames.ndim == 4 else 0
-    if longer <= SIDE:
-        return frames
-    frames = frames.float() / 255 if frames.dtype == torch.uint8 else frames.float()
-    size = [max(1, round(side * SIDE / longer)) for side in frames.shape[1:3]]
-    small = nn.functional.interpolate(frames.movedim(-1, 1), size, mode="bilinear",
-                                      antialias=True)
-    return small.movedim(1, -1).clamp(0, 1)
+    """Frames [T,H,W,3], 0..1 or uint8, as floats and no larger than thumbnails are."""
+    if frames.ndim != 4:
+        return frames                       # the sheet says what is wrong with them
+    frames = from_uint8(frames) if frames.dtype == torch.uint8 else frames.float()
+    return thumbnails(frames.movedim(-1, 1)).movedim(1, -1).clamp(0, 1)
 
 
 def _within(picture: Image.Image, most: int) -> bytes:
