@@ -8,6 +8,8 @@ The dtype of the latent decides the dtype of the arithmetic; parameters are cast
 """
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -73,11 +75,19 @@ class Mapping(nn.Module):
 
         # float32 at least: eight layers of half precision would be seen in the picture.
         with no_autocast(z):
-            x = pixel_norm(at_least_float32(z))
-            for layer in self.layers:
-                x = scaled_leaky_relu(layer(x))
-            w = x[:, None].repeat(1, self.num_layers, 1)
+            w = mapped(at_least_float32(z), self.layers)[:, None].repeat(1, self.num_layers, 1)
             return truncate(w, self.latent_avg.to(w), truncation, cutoff).to(z.dtype)
+
+
+def mapped(
+    z: Tensor,                          # [B, z_dim], standard normal
+    layers: Iterable[Callable[[Tensor], Tensor]],   # linear, in their order
+) -> Tensor:
+    """Pixel norm, then the layers with their leaky ReLUs. -> w [B, w_dim]"""
+    x = pixel_norm(z)
+    for layer in layers:
+        x = scaled_leaky_relu(layer(x))
+    return x
 
 
 def truncate(w: Tensor, latent_avg: Tensor, psi: float, cutoff: int | None = None) -> Tensor:

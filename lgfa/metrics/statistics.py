@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import LGFAError
+from ..nn.covariance import covariance, square_root
 
 # ---- clips
 
@@ -53,15 +54,14 @@ def frechet(x: Tensor, y: Tensor) -> float:
     """Frechet distance of the Gaussians fitted to rows x [N, d] and y [M, d].
 
     |mean_x - mean_y|^2 + tr(C_x + C_y - 2 (C_x^1/2 C_y C_x^1/2)^1/2)  (Dowson & Landau 1982;
-    Heusel et al. 2017). Symmetric roots by eigenvalues, so that covariances without full rank
-    (fewer rows than columns, constant columns) need no shift of their diagonal.
+    Heusel et al. 2017). Covariances without full rank (fewer rows than columns, constant columns)
+    need no shift of their diagonal.
     """
     (mean_x, cov_x), (mean_y, cov_y) = moments(x), moments(y)
     if len(mean_x) != len(mean_y):
         raise LGFAError(f"the two sets have features of different lengths, {len(mean_x)} and "
                         f"{len(mean_y)}: take one extractor for both.")
-    values, vectors = torch.linalg.eigh(cov_x)
-    root = (vectors * values.clamp(min=0).sqrt()) @ vectors.t()
+    root = square_root(cov_x)
     inner = root @ cov_y @ root
     cross = torch.linalg.eigvalsh((inner + inner.t()) / 2).clamp(min=0).sqrt().sum()
     apart = (mean_x - mean_y).square().sum()
@@ -78,9 +78,7 @@ def moments(x: Tensor) -> tuple[Tensor, Tensor]:
     if not bool(torch.isfinite(x).all()):
         raise LGFAError("the features hold NaN or infinite numbers: a network or its input is "
                         "broken.")
-    mean = x.mean(0)
-    centred = x - mean
-    return mean, centred.t() @ centred / (len(x) - 1)
+    return x.mean(0), covariance(x)
 
 
 def kid(x: Tensor, y: Tensor) -> float:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..errors import LGFAError
-from ..frames.latent_space import W_SAMPLES
-from ..nn.covariance import whitening
+from ..frames.latent_space import samples, spread
+from ..nn.covariance import floored, whitening
 from ..nn.modules import normal_tensors
 from . import augment, losses
 from .config import TrainConfig
@@ -201,10 +201,5 @@ class Objective(nn.Module):
         if units == "raw" or (units == "auto" and not scaled):
             return None
         if scaled:
-            unit = self.motion.latent_unit
-        else:
-            z = torch.randn(W_SAMPLES, self.generator.config.z_dim,
-                            generator=torch.Generator().manual_seed(0))
-            unit = self.generator.mapping(z.to(self.ranks.device))[:, 0].float().std(dim=0)
-        # A number of w that hardly varies must not outweigh all others.
-        return unit.clamp(min=1e-3 * float(unit.mean())).clone()
+            return floored(self.motion.latent_unit)
+        return spread(samples(self.generator))

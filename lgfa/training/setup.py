@@ -14,7 +14,7 @@ from torch import nn
 
 from ..config import MotionConfig
 from ..embed.clip import CLIP
-from ..frames.latent_space import W_SAMPLES, w_samples
+from ..frames import latent_space
 from ..frames.stylegan2 import Generator
 from ..motion.model import MotionModel
 from ..registry import DOMAINS, named
@@ -117,7 +117,8 @@ def new_motion(
     motion.to(generator.latent_avg.device)
     if offsets in ("w", "all"):
         spread = getattr(source, "spread", None) if offsets == "w" else None
-        motion.set_latent_scale(w_samples(generator) if spread is None else spread(W_SAMPLES))
+        motion.set_latent_scale(latent_space.samples(generator) if spread is None
+                                else spread(latent_space.SAMPLES))
     motion.calibrate(_typical_codes(motion, generator, clip, source, prompts))
     return motion
 

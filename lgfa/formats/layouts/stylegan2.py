@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ from torch import Tensor
 from ...config import GeneratorConfig
 from ...errors import LGFAError
 from ...frames import stylegan2
-from ...nn.ops import equalized_linear, fir_kernel, pixel_norm, scaled_leaky_relu
+from ...frames.latent_space import SAMPLES, random_z
+from ...nn.ops import equalized_linear, fir_kernel
 from .. import tables
 
 AVERAGED = ("g_ema", "G_ema", "params_ema")     # where files keep the averaged weights,
@@ -28,8 +30,7 @@ AVERAGES = ("latent_avg", "mean_latent", "latent_mean", "dlatent_avg")  # the me
 
 MOST_NAMES = 20_000                 # in one table; a generator has below 300 weights
 
-SAMPLES = 4096                      # of z, where a file does not hold the mean of w
-WORK = 2**34                        # .. but no more multiplications than this
+WORK = 2**34                        # multiplications, at most, that measure a missing mean of w,
 NUMBERS = 2**22                     # .. and no wider rows of numbers at a time
 
 
@@ -235,9 +236,7 @@ def mean_latent(
             return torch.zeros(config.w_dim)
     work = sum(weight.numel() for weight, _ in layers)
     samples = max(1, min(samples, WORK // work, NUMBERS // max(widths)))
-    x = torch.randn(samples, config.z_dim, generator=torch.Generator().manual_seed(seed))
+    linear = [partial(equalized_linear, weight=weight, bias=bias,
+                      lr_multiplier=config.mapping_lr_multiplier) for weight, bias in layers]
     with torch.no_grad():
-        x = pixel_norm(x)
-        for weight, bias in layers:
-            x = scaled_leaky_relu(equalized_linear(x, weight, bias, config.mapping_lr_multiplier))
-        return x.mean(0)
+        return stylegan2.mapped(random_z(samples, config.z_dim, seed), linear).mean(0)

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 
 from ... import formats
 from ...errors import LGFAError, reading
+from ...frames import latent_space
 from ...frames.stylegan2 import Generator
 from ...nn.covariance import principal_axes
 from ...toon import sampling, videos
@@ -138,7 +139,8 @@ class Training:
         motion = MotionGenerator(MocoganConfig(
             w_dim=shape.w_dim, components=s.components, num_layers=shape.num_layers,
             resolution=shape.resolution))
-        axes, deviations = measure_axes(self.generator, s.components, s.samples, self.rng)
+        w = latent_space.samples(self.generator, s.samples, self.rng, chunk=4000)
+        axes, deviations = principal_axes(w, s.components)
         motion.components.copy_(axes)
         motion.deviations.copy_(deviations)
         self.motion = motion.to(device)
@@ -358,16 +360,6 @@ def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:
         old.lerp_(new, 1 - decay)
     for old, new in zip(average.buffers(), network.buffers(), strict=True):
         old.copy_(new)
-
-
-@torch.no_grad()
-def measure_axes(
-    generator: Generator, count: int, samples: int, rng: torch.Generator,
-) -> tuple[Tensor, Tensor]:
-    """Principal axes [P, w_dim] and deviations [P] of W over standard normal z."""
-    z = torch.randn(samples, generator.config.z_dim, generator=rng).to(generator.latent_avg)
-    w = torch.cat([generator.mapping(part)[:, 0] for part in z.split(4000)])
-    return principal_axes(w, count)
 
 
 def units(texts: Sequence[str]) -> list[str]:

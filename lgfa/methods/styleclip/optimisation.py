@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from ...errors import LGFAError
-from ...frames.latent_space import spread
+from ...frames.latent_space import samples, spread
 from ...hashes import tensor_hash
 from ...training import losses
 from ..baselines import Parts, check_still, half, straight
@@ -87,7 +87,7 @@ class Optimisation:
         self.num_layers = parts.generator.num_layers
         self.w_dim = parts.generator.config.w_dim
         self.resolution = parts.generator.resolution
-        self.unit = spread(parts.generator) if settings.units == "std" else None
+        self.unit = spread(samples(parts.generator)) if settings.units == "std" else None
         self._ahead: dict[str, Tensor] = {}
 
     @torch.no_grad()

@@ -27,6 +27,7 @@ from ...errors import LGFAError, reading
 from ...formats import npy, safetensors_io
 from ...formats.trees import check_file, is_own
 from ...formats.unpickle import reader
+from ...frames.latent_space import samples
 from ..baselines import Parts, half
 from .directions import Directions, GlobalDirection, changed, split, styles, widths
 from .directions import Settings as EditSettings
@@ -118,10 +119,9 @@ def stills(parts: Parts, settings: Settings) -> Tensor:
 def statistics(parts: Parts, settings: Settings) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation [n] of every style channel over random codes."""
     generator = parts.generator
-    z = torch.randn(settings.samples, generator.config.z_dim,
-                    generator=torch.Generator().manual_seed(SEED))
-    w = generator.mapping(z.to(generator.latent_avg), truncation=settings.truncation)
-    found = torch.cat([styles(parts.generator.synthesis, part) for part in w.split(512)])
+    w = samples(generator, settings.samples, SEED, settings.truncation)
+    w = w[:, None].repeat(1, generator.num_layers, 1)
+    found = torch.cat([styles(generator.synthesis, part) for part in w.split(512)])
     return found.mean(0), found.std(0)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ...config import ClipConfig
 from ...embed.clip import CLIP
+from ...nn.covariance import covariance
 from ...toon import captions, sampling
 from ...toon import parameters as tb
 from . import faces
@@ -130,7 +131,7 @@ class Pictures:
     def __init__(self, generator, rng: torch.Generator):
         self.generator, self.rng = generator, rng
         codes = self.codes(sampling.domain_params(4096, rng))
-        values, vectors = torch.linalg.eigh(torch.cov(codes.double().T))
+        values, vectors = torch.linalg.eigh(covariance(codes))
         live = values > 1e-6 * values.max()
         self.axes = (vectors[:, live] * values[live].sqrt()).T.float()
 

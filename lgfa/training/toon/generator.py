@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...config import GeneratorConfig
-from ...frames.stylegan2 import Generator
-from ...nn.ops import pixel_norm, scaled_leaky_relu
+from ...frames.latent_space import samples
+from ...frames.stylegan2 import Generator, mapped
 from ...toon import parameters as tb
 from ...toon import sampling
 from ...toon.renderer import render
@@ -258,9 +258,7 @@ def begin_mapping(mapping, features: Features, rng: torch.Generator) -> None:
 
     # least squares of the last layer, a ridge against units that never bend
     z, codes = _examples(24_000, features, rng)
-    x = pixel_norm(z)
-    for layer in (first, second):
-        x = scaled_leaky_relu(layer(x))
+    x = mapped(z, (first, second))
     x = torch.cat([x, torch.ones(len(x), 1)], 1).double()
     gram = x.t() @ x + 1.0 * torch.eye(x.shape[1]).double()
     found = torch.linalg.solve(gram, x.t() @ (codes / 2**0.5).double()).float()
@@ -320,9 +318,7 @@ def train_generator(folder: Path, device: str = "cpu", steps: dict[str, int] = S
 @torch.no_grad()
 def settle(network: Generator, n: int = 20_000) -> None:
     """The centre of truncation: the mean code of n random z."""
-    rng = torch.Generator().manual_seed(SEED + 3)
-    z = torch.randn(n, sampling.Z_DIM, generator=rng).to(network.latent_avg.device)
-    network.latent_avg.copy_(network.mapping(z)[:, 0].mean(0))
+    network.latent_avg.copy_(samples(network, n, SEED + 3).mean(0))
 
 
 def _on(network: Generator, device: str) -> Generator:
