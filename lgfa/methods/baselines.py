@@ -5,14 +5,12 @@ them. It is imported on first use; it imports `Parts` and `straight` from here.
 """
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor, nn
 
 from ..embed.clip import CLIP
@@ -93,13 +91,6 @@ def baseline(name: str) -> Baseline:
     if name not in BASELINES:
         raise LGFAError(f"there is no baseline {name!r}: use one of {', '.join(BASELINES)}.")
     return BASELINES[name]
-
-
-def half(like: Tensor, wanted: bool) -> contextlib.AbstractContextManager:
-    """bfloat16 for the arithmetic of frozen networks on a tensor's device, where it is wanted."""
-    if not wanted:
-        return contextlib.nullcontext()
-    return torch.autocast(like.device.type, torch.bfloat16)
 
 
 def check_still(w_s: Tensor, generator: Generator) -> None:

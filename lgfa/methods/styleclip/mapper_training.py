@@ -19,9 +19,9 @@ from torch import Tensor
 
 from ... import formats
 from ...errors import LGFAError
-from ...nn.modules import normal_tensors
+from ...nn.modules import half, normal_tensors
 from ...training import setup
-from ..baselines import Parts, half
+from ..baselines import Parts
 from .mapper import LatentMapper, Mapped, MapperConfig, file_name
 from .optimisation import rate_at, text_loss
 
@@ -135,7 +135,7 @@ def losses(
 ) -> dict[str, Tensor]:
     """The terms before their weights, means over the batch."""
     w_edit = mapper(w)
-    with half(w, settings.half):
+    with half(w.device, wanted=settings.half):
         x = parts.generator.synthesis(w_edit)
         terms = {"clip": text_loss(parts.clip.encode_image(x).float(), z_t).mean()}
         if settings.identity:

@@ -24,8 +24,9 @@ from torch import Tensor
 from ...errors import LGFAError
 from ...frames.latent_space import samples, spread
 from ...hashes import tensor_hash
+from ...nn.modules import half
 from ...training import losses
-from ..baselines import Parts, check_still, half, straight
+from ..baselines import Parts, check_still, straight
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ class Optimisation:
         self, w: Tensor, w_s: Tensor, z_t: Tensor, person: Tensor | None,
     ) -> dict[str, Tensor]:
         """Every term [B] before its weight."""
-        with half(w, self.settings.half):
+        with half(w.device, wanted=self.settings.half):
             x = self.parts.generator.synthesis(w)
             v = self.parts.clip.encode_image(x)
             face = None if person is None else self.parts.identity(x)
@@ -175,7 +176,7 @@ class Optimisation:
         """The stills' identity embeddings [B, e]."""
         if not self.settings.identity:
             return None
-        with torch.no_grad(), half(w_s, self.settings.half):
+        with torch.no_grad(), half(w_s.device, wanted=self.settings.half):
             return self.parts.identity(self.parts.generator.synthesis(w_s)).float()
 
 

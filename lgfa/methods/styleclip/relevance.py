@@ -28,7 +28,8 @@ from ...formats import npy, safetensors_io
 from ...formats.trees import check_file, is_own
 from ...formats.unpickle import reader
 from ...frames.latent_space import samples
-from ..baselines import Parts, half
+from ...nn.modules import half
+from ..baselines import Parts
 from .directions import Directions, GlobalDirection, changed, split, styles, widths
 from .directions import Settings as EditSettings
 
@@ -141,7 +142,7 @@ def _relevance(
             style[:, channel] = value
             return style
 
-        with changed(parts.generator.synthesis, {layer: put}), half(w, settings.half):
+        with changed(parts.generator.synthesis, {layer: put}), half(w.device, wanted=settings.half):
             seen.append(torch.cat([parts.clip.encode_image(parts.generator.synthesis(part))
                                    for part in w.split(settings.chunk)]).float())
     return direction(seen[0], seen[1])
