@@ -7,28 +7,14 @@ W, where a generator can be edited.
 """
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from ..config import EncoderConfig
 from ..errors import LGFAError
+from ..nn.layers import EqualizedLinear
 from .identity import IRBody
-
-
-class EqualLinear(nn.Module):
-    """Linear layer whose stored weight is of unit variance and scaled when it is used."""
-
-    def __init__(self, in_features: int, out_features: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(out_features, in_features))
-        self.bias = nn.Parameter(torch.zeros(out_features))
-        self.scale = 1 / math.sqrt(in_features)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.linear(x, self.weight * self.scale, self.bias)
 
 
 class ConvHead(nn.Module):
@@ -45,7 +31,7 @@ class ConvHead(nn.Module):
         self.convs = nn.ModuleList(
             nn.Conv2d(channels, channels, 3, stride=2, padding=1) for _ in range(max(halvings, 1))
         )
-        self.linear = EqualLinear(channels, w_dim)
+        self.linear = EqualizedLinear(channels, w_dim)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[B, C, s, s] -> [B, w_dim]."""
@@ -95,7 +81,7 @@ class Encoder(nn.Module):
         else:
             features = config.head_width * Squeeze.side ** 2
             self.squeeze = nn.ModuleList(Squeeze(width, config.head_width) for _ in range(3))
-            heads = [EqualLinear(features, config.w_dim) for _ in range(config.num_layers)]
+            heads = [EqualizedLinear(features, config.w_dim) for _ in range(config.num_layers)]
         self.heads = nn.ModuleList(heads)
         self.register_buffer("latent_avg", torch.zeros(config.num_layers, config.w_dim))
 

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from ..config import GeneratorConfig
 from ..errors import LGFAError
+from ..nn.layers import EqualizedLinear
 from ..nn.ops import (
     SQRT2,
     at_least_float32,
     double,
-    equalized_linear,
     modulated_conv2d,
     modulated_rgb,
     no_autocast,
@@ -29,25 +29,6 @@ from ..nn.ops import (
 
 # Stored maps; a new map for each sample; one new map for the whole batch; none at all.
 NOISE = ("const", "random", "shared", "none")
-
-
-class EqualizedLinear(nn.Module):
-    """Linear layer with run-time weight scaling. [.., I] -> [.., O]"""
-
-    def __init__(
-        self,
-        in_features: int,               # I
-        out_features: int,              # O
-        lr_multiplier: float = 1.0,     # stored values are 1 / this times the effective ones
-        bias_init: float = 0.0,         # effective bias at the start
-    ) -> None:
-        super().__init__()
-        self.lr_multiplier = lr_multiplier
-        self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
-        self.bias = nn.Parameter(torch.full((out_features,), bias_init / lr_multiplier))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return equalized_linear(x, self.weight, self.bias, self.lr_multiplier)
 
 
 class Mapping(nn.Module):

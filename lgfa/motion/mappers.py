@@ -15,37 +15,14 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config import MotionConfig
+from ..nn.layers import EqualizedLinear
+from ..nn.ops import pixel_norm, scaled_leaky_relu
 
 LAST_LAYER = 0.1        # "scale": initial size of the last weights, so that training starts
 #                         at the still (offsets of about a tenth of W's spread)
-
-
-def pixel_norm(x: Tensor) -> Tensor:
-    """x [.., d] over its root mean square; zero stays zero."""
-    return x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + 1e-8)
-
-
-class EqualLinear(nn.Module):
-    """x @ (weight / sqrt(in)).T + bias: weights of unit size share one learning rate."""
-
-    def __init__(
-        self,
-        inputs: int,            # length of a row
-        outputs: int,           # length of the result
-        bias: bool = True,      # add a bias, zero at first
-        size: float = 1.0,      # standard deviation of the initial weights
-    ) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(size * torch.randn(outputs, inputs))
-        self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
-        self.gain = 1 / math.sqrt(inputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight * self.gain, self.bias)
 
 
 class Mapper(nn.Module):
@@ -60,14 +37,14 @@ class Mapper(nn.Module):
         self.config = config
         self.rows = 1 if config.shared_layers else config.num_layers
         inner = [config.embed_dim] + [config.mapper_hidden] * (config.mapper_depth - 1)
-        layers = [EqualLinear(a, b) for a, b in zip(inner, inner[1:], strict=False)]
+        layers = [EqualizedLinear(a, b) for a, b in zip(inner, inner[1:], strict=False)]
 
         # Without an activation behind it, the last bias would cancel in MLP(gain z) - MLP(0).
         scaled = config.code_norm == "scale"
-        layers.append(EqualLinear(
+        layers.append(EqualizedLinear(
             inner[-1], self.rows * config.w_dim,
             bias=not scaled or config.final_activation,
-            size=LAST_LAYER if scaled else 1.0,
+            weight_std=LAST_LAYER if scaled else 1.0,
         ))
         self.layers = nn.ModuleList(layers)
 
@@ -103,10 +80,6 @@ class Mapper(nn.Module):
 
     def _mlp(self, x: Tensor) -> Tensor:
         for layer in self.layers[:-1]:
-            x = self._act(layer(x))
+            x = scaled_leaky_relu(layer(x))
         x = self.layers[-1](x)
-        return self._act(x) if self.config.final_activation else x
-
-    @staticmethod
-    def _act(x: Tensor) -> Tensor:
-        return F.leaky_relu(x, 0.2) * math.sqrt(2)
+        return scaled_leaky_relu(x) if self.config.final_activation else x

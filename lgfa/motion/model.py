@@ -20,6 +20,7 @@ from ..embed.clip import CLIP
 from ..errors import LGFAError
 from ..nn import covariance
 from ..nn.batch import same_count
+from ..nn.ops import scaled_leaky_relu
 from .mappers import Mapper
 from .recurrent import RecurrentMotion
 
@@ -85,7 +86,7 @@ class MotionModel(nn.Module):
         if spread and self.t_mapper.log_gain is not None:
             x = last * self.t_mapper.log_gain.exp()
             for layer in self.t_mapper.layers[:-1]:
-                x = self.t_mapper._act(_even_out(layer, x, layer.gain))
+                x = scaled_leaky_relu(_even_out(layer, x, layer.gain))
 
     @torch.no_grad()
     def set_latent_scale(self, w: Tensor) -> None:

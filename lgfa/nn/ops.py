@@ -46,12 +46,16 @@ def equalized_linear(
 ) -> Tensor:
     """x W^T lr_multiplier / sqrt(I) + b lr_multiplier. [.., I] -> [.., O]
 
-    The run-time scale equalises the learning rates of all layers (Karras et al. 2018, 4.1).
+    The run-time scale equalises the learning rates of all layers (Karras et al. 2018, section
+    4.1; He et al.'s constant without its factor sqrt(2), which the activation has). It is
+    multiplied in the wider of the two dtypes: half precision rounds once.
     """
-    weight = weight.to(x) * (lr_multiplier / weight.shape[1] ** 0.5)
+    wide = torch.promote_types(x.dtype, weight.dtype)
+    weight = weight.to(x.device, wide) * (lr_multiplier / weight.shape[1] ** 0.5)
     if bias is not None:
-        bias = bias.to(x) * lr_multiplier if lr_multiplier != 1.0 else bias.to(x)
-    return F.linear(x, weight, bias)
+        bias = bias.to(x.device, wide)
+        bias = (bias * lr_multiplier if lr_multiplier != 1.0 else bias).to(x)
+    return F.linear(x, weight.to(x), bias)
 
 
 def scaled_leaky_relu(x: Tensor) -> Tensor:

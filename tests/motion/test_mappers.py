@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lgfa.config import MotionConfig
-from lgfa.motion.mappers import EqualLinear, Mapper, pixel_norm
+from lgfa.motion.mappers import Mapper
 
 
 def tiny(**others) -> MotionConfig:
@@ -22,19 +22,6 @@ def filled(mapper: Mapper) -> Mapper:
             if layer.bias is not None:
                 layer.bias.normal_()
     return mapper
-
-
-def test_equal_linear_by_hand():
-    layer = EqualLinear(4, 1)
-    with torch.no_grad():
-        layer.weight.copy_(torch.tensor([[2.0, 0.0, -4.0, 6.0]]))
-        layer.bias.fill_(0.5)
-    assert layer(torch.tensor([[1.0, 9.0, 1.0, 1.0]])).item() == (2 - 4 + 6) / 2 + 0.5
-
-
-def test_pixel_norm():
-    x = torch.tensor([[3.0, 4.0], [0.0, 0.0]])
-    torch.testing.assert_close(pixel_norm(x), torch.tensor([[3.0, 4.0], [0.0, 0.0]]) / 12.5**0.5)
 
 
 @pytest.mark.parametrize("final", [False, True])

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from ...config import Frozen
 from ...errors import LGFAError
-from ...frames.stylegan2 import EqualizedLinear
+from ...nn.layers import EqualizedLinear
 from ...nn.ops import scaled_leaky_relu
 from ...trajectory.chain import straight
 
