@@ -131,7 +131,7 @@ def _weights_of(file: Path) -> tuple[dict[str, torch.Tensor], bool | None]:
     if hf_clip.is_whole(tree):
         return hf_clip.renamed(tree), hf_clip.said(tree).quick_gelu
     weights = clip_weights(tree)
-    if weights is None:
+    if not weights:
         refused = [form.refuse for form in candidates(tree) if form.refuse is not None]
         raise LGFAError(f"{file}: {refused[0]}" if refused else
                         f"{file} holds no CLIP weights; it holds {summary(tree)}.")

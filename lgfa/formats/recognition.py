@@ -30,6 +30,11 @@ class Format:
     #                                         tree, file -> the tree with what lies in other files
 
 
+def refused(name: str, kind: str, matches: Callable[[Any], bool], why: str) -> Format:
+    """A format that is known and cannot be used; `kind` is what users most likely took it for."""
+    return Format(name, kind, matches, refuse=f"this is {name}: {why}")
+
+
 def own_formats() -> list[Format]:
     """Our own safetensors, one format for each kind of network."""
     def of(kind: str) -> Format:

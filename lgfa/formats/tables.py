@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from ..errors import LGFAError
+from .trees import is_own
 
 MOST = 100              # blocks, layers or heads of one kind; the deepest published CLIP has 64
 WIDEST = 65_536         # rows or columns that a network here may have, vocabularies apart
@@ -20,13 +21,17 @@ WIDEST = 65_536         # rows or columns that a network here may have, vocabula
 # Where training programs keep the weights, and what they put before every name.
 WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "module")
 PREFIXES = ("module.", "model.", "clip.", "clip_model.", "_orig_mod.")
+PARALLEL = ("module.",)     # .. and of those, what parallel training does
 DEPTH = 4               # wrappers in wrappers, or prefixes before prefixes
 
+# Batch norms carry a counter that no computation reads; older files lack it.
+COUNTER = "num_batches_tracked"
 
-def bare(tree: Any, prefixes: Iterable[str] = PREFIXES) -> dict[str, Any] | None:
+
+def bare(tree: Any, prefixes: Iterable[str] = PREFIXES) -> dict[str, Any]:
     """The table of weights in a tree, without the wrappers and prefixes of training programs.
 
-    A prefix is taken away where every name has it. None where there is no table, where it is one
+    A prefix is taken away where every name has it. Empty where there is no table, where it is one
     of our own files, and where a name is no text.
     """
     for _ in range(DEPTH):
@@ -37,8 +42,17 @@ def bare(tree: Any, prefixes: Iterable[str] = PREFIXES) -> dict[str, Any] | None
         tree = inner[0]
     if not isinstance(tree, Mapping) or not tree or "lgfa" in tree \
             or not all(isinstance(key, str) for key in tree):
-        return None
+        return {}
     return unprefixed(tree, prefixes)
+
+
+def state_dict(tree: Any) -> dict[str, Any]:
+    """The table under "state_dict", which checkpoints keep beside options and counters, without
+    what parallel training puts before the names; empty for any other tree."""
+    if not isinstance(tree, Mapping) or not isinstance(tree.get("state_dict"), Mapping) \
+            or is_own(tree):
+        return {}
+    return bare({"state_dict": tree["state_dict"]}, PARALLEL)
 
 
 def unprefixed(
@@ -60,6 +74,25 @@ def unprefixed(
 def below(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     """The entries whose names begin with a prefix, without it."""
     return {key[len(prefix):]: value for key, value in state.items() if key.startswith(prefix)}
+
+
+def renamed(
+    state: Mapping[str, Any],
+    table: Mapping[str, str],               # {their name: our name}
+    whole: str = "",                        # a network in words, if all of the table must be there;
+    #                                         counters that are lacking are added then
+) -> dict[str, Any]:
+    """The entries under our names. One without a rule keeps its own, marked where that is one of
+    ours, so that the strict comparison lists it as left over. LGFAError for what must be there
+    and is not."""
+    ours = set(table.values())
+    out = {table.get(key, f"(original) {key}" if key in ours else key): value
+           for key, value in state.items()}
+    if whole:
+        lacking((key for key in table if not key.endswith(COUNTER)), state, whole)
+        out |= {name: torch.zeros((), dtype=torch.int64) for key, name in table.items()
+                if key not in state}
+    return out
 
 
 def count_of(

@@ -76,7 +76,7 @@ def test_refusals(original, tmp_path):
     with pytest.raises(LGFAError, match="facenet-pytorch checkpoint with an InceptionResNet, "
                                         "but an identity network is needed"):
         formats.load(tmp_path / "x.pt", "identity")
-    with pytest.raises(LGFAError, match="left over: .original. extra"):
+    with pytest.raises(LGFAError, match="left over: extra"):
         form = formats.recognise(original, "inception_resnet")
         build.from_tree({**original, "extra": torch.zeros(1)}, form)
     with pytest.raises(LGFAError, match="at least 75 px"):

@@ -246,10 +246,30 @@ def test_prefixes_and_wrappings() -> None:
         assert tables.bare(tree) == plain
     assert tables.bare({"module.a": 1, "b": 2}) == {"module.a": 1, "b": 2}
     for tree in ({}, {"state_dict": {}}, {3: 1, "a": 2}, {"lgfa": {}, "state_dict": plain}, 5):
-        assert tables.bare(tree) is None
+        assert tables.bare(tree) == {}
 
 
 def test_trunks_are_told_by_their_layers() -> None:
     layers = torchvision.layers_of(trunk())
     assert {key.split(".")[0] for key in layers} == torchvision.TRUNKS["squeeze"].layers
     assert torchvision.layers_of({"0.weight": torch.zeros(3), "1.weight": torch.zeros(3)}) == {}
+
+
+def test_state_dict_is_the_table_beside_options() -> None:
+    plain = {"a.weight": 1, "b": 2}
+    wrapped = {f"module.{key}": value for key, value in plain.items()}
+    for state in (plain, wrapped):
+        assert tables.state_dict({"state_dict": state, "opts": {}}) == plain
+    own = {"lgfa": {"kind": "encoder"}, "state_dict": plain}
+    for tree in (plain, own, {"state_dict": [1]}, {"state_dict": {1: 2}}, [], None):
+        assert tables.state_dict(tree) == {}
+
+
+def test_renamed_by_a_table() -> None:
+    table = {"a.weight": "x.weight", "a.num_batches_tracked": "x.num_batches_tracked"}
+    state = {"a.weight": 1, "new": 2, "x.weight": 3}
+    assert tables.renamed(state, table) == {"x.weight": 1, "new": 2, "(original) x.weight": 3}
+    whole = tables.renamed({"a.weight": 1}, table, "network")
+    assert set(whole) == set(table.values()) and int(whole["x.num_batches_tracked"]) == 0
+    with pytest.raises(LGFAError, match="the network of this file lacks a.weight"):
+        tables.renamed({"new": 2}, table, "network")

@@ -4,7 +4,6 @@ The body of the encoder is IR-SE50's (ir_se50.py).
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,10 +11,9 @@ import torch
 from ...config import EncoderConfig
 from ...errors import LGFAError
 from ..recognition import Format
-from ..tables import bare, below, count_of, options, shape_of, shown, side_of
-from ..trees import is_own
+from ..tables import below, count_of, options, renamed, shape_of, shown, side_of, state_dict
 from . import rosinality
-from .ir_se50 import body_table, keys, renamed
+from .ir_se50 import body_table, keys
 
 PYRAMID = {
     "latlayer1": ("lateral_middle", ("weight", "bias")),
@@ -44,18 +42,16 @@ def encoder_table(config: EncoderConfig) -> dict[str, str]:
 
 def is_e4e(tree: Any) -> bool:
     """{"state_dict": {"encoder.*", ..}, ..} with the heads and pyramid of e4e."""
-    state = _state(tree)
-    return state is not None and "encoder.styles.0.linear.weight" in state \
-        and "encoder.latlayer1.weight" in state
+    return {"encoder.styles.0.linear.weight", "encoder.latlayer1.weight"} <= set(state_dict(tree))
 
 
 def has_decoder(tree: Any) -> bool:
-    return is_e4e(tree) and "decoder.input.input" in _state(tree)
+    return is_e4e(tree) and "decoder.input.input" in state_dict(tree)
 
 
 def convert_e4e(tree: Any) -> tuple[EncoderConfig, dict[str, torch.Tensor]]:
     """Settings and weights of the encoder; the average latent is added to them."""
-    state = below(_state(tree), "encoder.")
+    state = below(state_dict(tree), "encoder.")
     opts = options(tree)
     kind = opts.get("encoder_type", "Encoder4Editing")
     if kind != "Encoder4Editing":
@@ -80,13 +76,6 @@ def convert_e4e(tree: Any) -> tuple[EncoderConfig, dict[str, torch.Tensor]]:
     return config, weights
 
 
-def convert_decoder(tree: Any) -> tuple[Any, dict[str, torch.Tensor]]:
-    """The generator that an e4e file carries along, through the rosinality table."""
-    # Its average latent is StyleGAN2's one, repeated for every layer.
-    decoder = {"g_ema": below(_state(tree), "decoder."), "latent_avg": tree.get("latent_avg")}
-    return rosinality.convert_rosinality(decoder)
-
-
 def _average(average: Any, config: EncoderConfig) -> torch.Tensor:
     """[L, w_dim] from what files hold: nothing, [w_dim], [L, w_dim] or [1, L, w_dim]."""
     rows, width = config.num_layers, config.w_dim
@@ -101,17 +90,7 @@ def _average(average: Any, config: EncoderConfig) -> torch.Tensor:
                     f"{[rows, width]}.")
 
 
-def _state(tree: Any) -> Mapping[str, Any] | None:
-    """The table of weights, which e4e keeps beside its options."""
-    if not isinstance(tree, Mapping) or not isinstance(tree.get("state_dict"), Mapping) \
-            or is_own(tree):
-        return None
-    return bare({"state_dict": tree["state_dict"]}, ("module.",))
-
-
-
-
 FORMATS = [
     Format("e4e checkpoint", "encoder", is_e4e, convert_e4e),
-    Format("e4e checkpoint", "generator", has_decoder, convert_decoder),
+    Format("e4e checkpoint", "generator", has_decoder, rosinality.convert_decoder),
 ]

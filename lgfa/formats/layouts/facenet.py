@@ -6,17 +6,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from ...config import InceptionResNetConfig
 from ...embed.inception_resnet import BLOCKS, REDUCTIONS, REPEATS
 from ..recognition import Format
-from ..tables import bare, lacking, shape_of
+from ..tables import COUNTER, bare, renamed, shape_of
 
 STEM = ("1a", "2a", "2b", "3b", "4a", "4b")
 STAGES = {"35": "repeat_1", "17": "repeat_2", "8": "repeat_3"}
 MIXED = {"35": "mixed_6a", "17": "mixed_7a"}
-NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+NORM = ("weight", "bias", "running_mean", "running_var", COUNTER)
 CLASSIFIER = ("logits.weight", "logits.bias")
 
 
@@ -59,18 +57,13 @@ def is_inception_resnet(tree: Any) -> bool:
     """A state dict with the stem, a repeated block and the embedding layer."""
     return {
         "conv2d_1a.conv.weight", "repeat_1.0.branch0.conv.weight", "last_linear.weight",
-    } <= set(bare(tree) or ())
+    } <= set(bare(tree))
 
 
 def convert(tree: Any) -> tuple[InceptionResNetConfig, dict[str, Any]]:
-    """Settings and renamed weights; older files lack the counters that nothing reads."""
-    names, state = table(), bare(tree)
-    lacking((key for key in names if not key.endswith(NORM[-1])), state, "InceptionResNet")
-    weights = {names.get(key, f"(original) {key}"): value for key, value in state.items()
-               if key not in CLASSIFIER}
-    for key, name in names.items():
-        if key not in state:
-            weights[name] = torch.zeros((), dtype=torch.int64)
+    """Settings and renamed weights of all but the classifier."""
+    state = {key: value for key, value in bare(tree).items() if key not in CLASSIFIER}
+    weights = renamed(state, table(), "InceptionResNet")
     return InceptionResNetConfig(embed_dim=shape_of(state, "last_linear.weight", 2)[0]), weights
 
 

@@ -68,14 +68,14 @@ class Said:
 
 # ---- recognising
 
-def state_of(tree: Any) -> dict[str, Any] | None:
-    """The weights of a tree in this layout, a whole CLIP's or one half's; None for any other."""
+def state_of(tree: Any) -> dict[str, Any]:
+    """The weights of a tree in this layout, a whole CLIP's or one half's; empty for any other."""
     state = bare(tree, (*PREFIXES, "transformer."))
-    return state if state is not None and (TEXT_SIGN in state or VISION_SIGN in state) else None
+    return state if TEXT_SIGN in state or VISION_SIGN in state else {}
 
 
-def _has(state: Mapping[str, Any] | None, *prefixes: str) -> bool:
-    return state is not None and any(key.startswith(prefixes) for key in state)
+def _has(state: Mapping[str, Any], *prefixes: str) -> bool:
+    return any(key.startswith(prefixes) for key in state)
 
 
 def is_siglip(tree: Any) -> bool:
@@ -86,8 +86,7 @@ def is_siglip(tree: Any) -> bool:
 def is_whole(tree: Any) -> bool:
     """A CLIP with both halves."""
     state = state_of(tree)
-    return state is not None and TEXT_SIGN in state and VISION_SIGN in state \
-        and not is_siglip(tree)
+    return TEXT_SIGN in state and VISION_SIGN in state and not is_siglip(tree)
 
 
 def is_text_half(tree: Any) -> bool:

@@ -10,12 +10,9 @@ import torch
 from ...config import IdentityConfig
 from ...errors import LGFAError
 from ..recognition import Format
-from ..tables import bare, count_of, lacking, shape_of
+from ..tables import COUNTER, bare, count_of, renamed, shape_of
 
 UNITS = (3, 4, 14, 3)                       # blocks of each stage of the 50-layer body
-
-# Batch norms carry a counter that no computation reads; older files lack it (see renamed).
-COUNTER = "num_batches_tracked"
 NORM = ("weight", "bias", "running_mean", "running_var", COUNTER)
 
 STEM = {                                    # original name: ours, and the entries below both
@@ -71,25 +68,11 @@ def keys(
             for old, (new, parts) in rows.items() for part in parts}
 
 
-def renamed(
-    state: Mapping[str, torch.Tensor],
-    table: Mapping[str, str],
-    what: str,                              # the network in words
-) -> dict[str, torch.Tensor]:
-    """The weights under our names; unknown keys keep theirs, so that they are reported."""
-    lacking((key for key in table if not key.endswith(COUNTER)), state, what)
-    out = {table.get(key, f"(original) {key}"): value for key, value in state.items()}
-    for key, name in table.items():
-        if key not in state:
-            out[name] = torch.zeros((), dtype=torch.int64)
-    return out
-
-
 def is_identity(tree: Any) -> bool:
     """A state dict with the stem, a gate and the output layer of IR-SE."""
     return {
         "input_layer.0.weight", "body.0.res_layer.5.fc1.weight", "output_layer.3.weight",
-    } <= set(bare(tree) or ())
+    } <= set(bare(tree))
 
 
 def convert_identity(tree: Any) -> tuple[IdentityConfig, dict[str, torch.Tensor]]:

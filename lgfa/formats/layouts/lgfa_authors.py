@@ -15,7 +15,7 @@ import torch
 from ...config import MotionConfig
 from ...errors import LGFAError
 from ..recognition import Format
-from ..tables import bare, below, count_of, shape_of, side_of
+from ..tables import below, count_of, renamed, shape_of, side_of, state_dict
 from . import openai_clip
 
 W_DIM = 512                             # of every generator that the authors used
@@ -42,14 +42,8 @@ def motion_table(depth: int, visual_mapper: bool) -> dict[str, str]:
             for theirs, ours in modules.items() for part in ("weight", "bias")}
 
 
-def _weights(tree: Any) -> dict[str, Any]:
-    """The state dict without the "module." of parallel training; empty for anything else."""
-    return (bare(tree, ("module.",)) or {}) if isinstance(tree, Mapping) and "state_dict" in tree \
-        else {}
-
-
 def _matches(tree: Any) -> bool:
-    return {"rnn.fc1.weight", f"{MAPPER}1.weight"} <= set(_weights(tree))
+    return {"rnn.fc1.weight", f"{MAPPER}1.weight"} <= set(state_dict(tree))
 
 
 def _config(weights: Mapping[str, Any]) -> MotionConfig:
@@ -71,14 +65,13 @@ def _config(weights: Mapping[str, Any]) -> MotionConfig:
 
 
 def _convert(tree: Any) -> tuple[Any, dict[str, torch.Tensor]]:
-    weights = _weights(tree)
+    weights = state_dict(tree)
     config = _config(weights)
     table = motion_table(config.mapper_depth, config.visual_mapper)
 
-    # What no rule knows keeps its name, so that the strict comparison lists it as left over.
     encoder = below(weights, "encoder.")
-    out = {table.get(name, name): tensor for name, tensor in weights.items()
-           if not name.startswith("encoder.")}
+    out = renamed({name: tensor for name, tensor in weights.items()
+                   if not name.startswith("encoder.")}, table)
     out["latent_scale"] = torch.eye(config.w_dim)       # their mappers speak in W units already
     if not encoder:
         return config, out

@@ -74,7 +74,7 @@ def converted(
     filters = {k: v for k, v in weights.items() if k.endswith("resample_filter")}
     for name, kernel in filters.items():
         stylegan2.check_filter(name, kernel * 4)        # stored with a sum of 1
-    state = {table.get(k, k): v for k, v in weights.items() if k not in filters}
+    state = tables.renamed({k: v for k, v in weights.items() if k not in filters}, table)
     return config, stylegan2.finish(config, state)
 
 

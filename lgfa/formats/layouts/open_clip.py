@@ -10,8 +10,7 @@ from .openai_clip import clip_weights
 
 def is_open_clip(tree: Any) -> bool:
     """A state dict of open_clip's CLIP, without its architecture's name."""
-    weights = clip_weights(tree)
-    return weights is not None and any(key.startswith("visual.") for key in weights)
+    return any(key.startswith("visual.") for key in clip_weights(tree))
 
 
 FORMATS = [

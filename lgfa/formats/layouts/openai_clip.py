@@ -34,33 +34,27 @@ OPENAI_SHAPES = {
 }
 
 
-
-
 # ---- weights
 
-
-def clip_weights(tree: Any) -> dict[str, Any] | None:
-    """The weights in a tree: a TorchScript archive, wrapped or bare; None where there are none."""
+def clip_weights(tree: Any) -> dict[str, Any]:
+    """The weights in a tree: a TorchScript archive, wrapped or bare; empty where there are none."""
     if reader.is_network(tree) and tree.get("module_type") == "torchscript":
         tree = reader.weights(tree)
     weights = tables.bare(tree)
-    if weights is None:
-        return None
     text = {"token_embedding.weight", "text.token_embedding.weight", "text.proj.weight"}
     known = not text.isdisjoint(weights) or any(k.startswith("text.transformer.") for k in weights)
-    return weights if known else None
+    return weights if known else {}
 
 
 def is_openai(tree: Any) -> bool:
     """OpenAI's archive, or the state dict that its loader makes of it."""
-    weights = clip_weights(tree)
-    return weights is not None and set(OPENAI_NUMBERS) <= set(weights)
+    return set(OPENAI_NUMBERS) <= set(clip_weights(tree))
 
 
 def convert_openai(tree: Any) -> tuple[ClipConfig, dict[str, torch.Tensor]]:
     """Settings (from the shapes) and weights of an OpenAI CLIP."""
     weights = clip_weights(tree)
-    if weights is None:
+    if not weights:
         raise LGFAError(f"this is no CLIP by OpenAI's names: it holds {trees.summary(tree)}.")
     config = architecture(weights, quick_gelu=True)
     return config, {f"model.{key}": value for key, value in trained(weights).items()}

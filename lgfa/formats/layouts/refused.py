@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ..recognition import Format, article
+from ..recognition import Format, article, refused
 from ..trees import is_own
 from . import hf_clip
 from .open_clip import is_open_clip
@@ -59,13 +59,9 @@ def is_latents(tree: Any) -> bool:
                                 and v.shape == values[0].shape for v in values[:64])
 
 
-def _refused(name: str, kind: str, matches, why: str) -> Format:
-    return Format(name, kind, matches, refuse=f"this is {name}: {why}")
-
-
 def is_text_half(tree: Any) -> bool:
     """The text tower alone, in open_clip's names or Hugging Face's."""
-    return hf_clip.is_text_half(tree) or clip_weights(tree) is not None and not is_open_clip(tree)
+    return hf_clip.is_text_half(tree) or bool(clip_weights(tree)) and not is_open_clip(tree)
 
 
 def _half(name: str, there: str, lost: str, matches: Any) -> Format:
@@ -83,17 +79,17 @@ FORMATS = [
     Format("SigLIP", "clip", hf_clip.is_siglip,
            refuse="this is a SigLIP in Hugging Face's layout, which is no CLIP: give a CLIP, or "
                   "the SigLIP's own files by the name that open_clip has for it."),
-    _refused("a training checkpoint of this project", "motion", is_training,
-             "go on with it by `train --resume`; the finished network is the .safetensors file "
+    refused("a training checkpoint of this project", "motion", is_training,
+            "go on with it by `train --resume`; the finished network is the .safetensors file "
              "in the training's folder."),
-    _refused("a StyleGAN2 discriminator", "generator", is_discriminator,
-             "give the file that holds the generator (g_ema)."),
-    _refused("a face restoration network (GFPGAN)", "generator", is_restorer,
-             "give a plain StyleGAN2 generator."),
-    _refused("a Stable Diffusion checkpoint", "generator", is_diffusion,
-             "it serves diffusion models, and nothing here can use it."),
-    _refused("a LoRA", "generator", is_lora,
-             "it changes a diffusion model, and nothing here can use it."),
-    _refused("a file of latent codes", "generator", is_latents,
-             "it holds no network; give the network that made them."),
+    refused("a StyleGAN2 discriminator", "generator", is_discriminator,
+            "give the file that holds the generator (g_ema)."),
+    refused("a face restoration network (GFPGAN)", "generator", is_restorer,
+            "give a plain StyleGAN2 generator."),
+    refused("a Stable Diffusion checkpoint", "generator", is_diffusion,
+            "it serves diffusion models, and nothing here can use it."),
+    refused("a LoRA", "generator", is_lora,
+            "it changes a diffusion model, and nothing here can use it."),
+    refused("a file of latent codes", "generator", is_latents,
+            "it holds no network; give the network that made them."),
 ]

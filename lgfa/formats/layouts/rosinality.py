@@ -3,7 +3,7 @@
     {"g_ema": weights, "latent_avg": [512]}, {"g": weights, ..} or the bare weights
 
 Public files differ in what they leave out (noise maps, latent_avg) and in what they put before
-the names; generator.py knows these habits.
+the names; stylegan2.py knows these habits.
 """
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def is_rosinality(tree: Any) -> bool:
 
 
 def convert_rosinality(tree: Any) -> tuple[GeneratorConfig, dict[str, Tensor]]:
-    """Settings and state dict of our Generator. Used for the decoder in an e4e file too."""
+    """Settings and state dict of our Generator."""
     place = stylegan2.find(tree, _fits)
     if place is None:
         raise LGFAError("the generator in this file is not whole: it lacks one of "
@@ -95,11 +95,18 @@ def convert_rosinality(tree: Any) -> tuple[GeneratorConfig, dict[str, Tensor]]:
     kernels = {name: value for name, value in weights.items() if name.endswith(".kernel")}
     for name, kernel in kernels.items():
         stylegan2.check_filter(name, kernel)            # the factor 4 of upsampling is in it
-    state = {table.get(k, k): v for k, v in weights.items() if k not in kernels}
+    state = tables.renamed({k: v for k, v in weights.items() if k not in kernels}, table)
     mean = stylegan2.average(tree, found, config)
     if mean is not None:
         state["mapping.latent_avg"] = mean
     return config, stylegan2.finish(config, state)
+
+
+def convert_decoder(tree: Any) -> tuple[GeneratorConfig, dict[str, Tensor]]:
+    """The generator that a checkpoint of another network carries along as its "decoder.". Its
+    average latent, which lies beside the weights, may be repeated for every layer."""
+    weights = tables.below(tables.state_dict(tree), "decoder.")
+    return convert_rosinality({"g_ema": weights, "latent_avg": tree.get("latent_avg")})
 
 
 FORMATS = [Format("rosinality .pt", "generator", is_rosinality, convert_rosinality)]

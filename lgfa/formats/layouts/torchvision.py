@@ -2,7 +2,7 @@
 
 torchvision numbers the layers of `features`; the lpips package keeps the numbers and groups the
 layers between its taps into slices. The classifier behind the features is not needed. Files of
-trunks come in many wrappings (names.bare), with `features.`, `features.module.` or no prefix.
+trunks come in many wrappings (tables.bare), with `features.`, `features.module.` or no prefix.
 
 The package's own small files (lpips' alex.pth, ..) hold the linear part alone, which the package
 brings anyway; they are refused with the name of the trunk to give.
@@ -10,7 +10,7 @@ brings anyway; they are refused with the name of the trunk to give.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ import torch
 
 from ...config import PerceptualConfig
 from ...embed.perceptual import Perceptual
-from ..recognition import Format
+from ..recognition import Format, refused
 from ..tables import PREFIXES, bare, below, is_tensor
 
 INPUT_SIZE = 224        # side at which the authors of LGFA compare frames
@@ -62,7 +62,7 @@ _LINEAR = re.compile(r"lin(?:s\.)?([0-9])\.model\.1\.weight")     # held under b
 
 def layers_of(tree: Any) -> dict[str, Any]:
     """{"<number>.<rest>": weight} of a classifier's `features`; empty for anything else."""
-    state = bare(tree) or {}
+    state = bare(tree)
     layers = below(state, "features.module.") or below(state, "features.")
     if not layers and all(re.match(r"[0-9]{1,2}\.", key) for key in state):
         # Numbers alone say little, so the first layer must look like a trunk's.
@@ -78,7 +78,7 @@ def _has_layers(layers: Mapping[str, Any], net: str) -> bool:
 
 def is_other_classifier(tree: Any) -> bool:
     """A classifier of torchvision that is none of the trunks."""
-    state = bare(tree) or {}
+    state = bare(tree)
     return any(re.match(r"features\.[0-9]", key) for key in state) \
         and any(key.startswith("classifier.") for key in state) \
         and not any(_has_layers(layers_of(tree), net) for net in TRUNKS)
@@ -88,7 +88,7 @@ def is_other_classifier(tree: Any) -> bool:
 
 def _lpips(tree: Any) -> dict[str, Any]:
     """The state dict of an lpips model, or of its linear part; empty for anything else."""
-    state = bare(tree, (*PREFIXES, "lpips.")) or {}
+    state = bare(tree, (*PREFIXES, "lpips."))
     return state if any(_SLICE.fullmatch(key) or _LINEAR.fullmatch(key) for key in state) else {}
 
 
@@ -144,14 +144,11 @@ def _whole(net: str) -> Format:
                   lambda tree: _is_whole(tree, net), convert)
 
 
-def _refused(name: str, matches: Callable[[Any], bool], advice: str) -> Format:
-    return Format(name, "perceptual", matches, refuse=f"this is {name}: {advice}")
-
-
 def _linear(net: str) -> Format:
     trunk = TRUNKS[net]
-    return _refused(
-        f"the linear part of LPIPS for {trunk.name}", lambda tree: _taps(tree) == trunk.taps,
+    return refused(
+        f"the linear part of LPIPS for {trunk.name}", "perceptual",
+        lambda tree: _taps(tree) == trunk.taps,
         f"the lpips package brings it along, and what is needed is the trunk. Give torchvision's "
         f"weights of {trunk.name} ({trunk.file}).")
 
@@ -162,8 +159,8 @@ FORMATS = [
     *(_torchvision(net) for net in TRUNKS),
     *(_whole(net) for net in TRUNKS),
     *(_linear(net) for net in TRUNKS),
-    _refused("the linear part of LPIPS for a trunk that is not known here",
-             lambda tree: bool(_taps(tree)), f"give the weights of a trunk: {_FILES}."),
-    _refused("a classifier of torchvision that LPIPS has no weights for", is_other_classifier,
-             f"give one of its trunks: {_FILES}."),
+    refused("the linear part of LPIPS for a trunk that is not known here", "perceptual",
+            lambda tree: bool(_taps(tree)), f"give the weights of a trunk: {_FILES}."),
+    refused("a classifier of torchvision that LPIPS has no weights for", "perceptual",
+            is_other_classifier, f"give one of its trunks: {_FILES}."),
 ]

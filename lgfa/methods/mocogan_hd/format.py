@@ -41,7 +41,7 @@ class Axes:
 def _weights(tree: Any) -> dict[str, Any]:
     """The state dict without the "module." of parallel training; empty for anything else."""
     plain = {k: v for k, v in tree.items() if k != PCA} if isinstance(tree, Mapping) else None
-    return bare(plain) or {}
+    return bare(plain)
 
 
 def is_motion(tree: Any) -> bool:

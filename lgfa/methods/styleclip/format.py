@@ -18,8 +18,7 @@ import torch
 from ...errors import LGFAError
 from ...formats.layouts import rosinality
 from ...formats.recognition import Format
-from ...formats.tables import bare, below, count_of, options, shape_of, shown, side_of
-from ...formats.trees import is_own
+from ...formats.tables import count_of, options, shape_of, shown, side_of, state_dict
 from .mapper import MapperConfig
 
 PARTS = {"course_mapping": "coarse", "medium_mapping": "medium", "fine_mapping": "fine",
@@ -31,33 +30,25 @@ _LAYER = re.compile(r"mapper\.(\w+)\.mapping\.([0-9]+)\.(weight|bias)")
 _STYLE = re.compile(r"mapper\.mapper_\d+\.mapping\.")      # a mapper of style space
 
 
-def _state(tree: Any) -> Mapping[str, Any]:
-    """The table of weights, which StyleCLIP keeps beside its options; empty for anything else."""
-    if not isinstance(tree, Mapping) or not isinstance(tree.get("state_dict"), Mapping) \
-            or is_own(tree):
-        return {}
-    return bare({"state_dict": tree["state_dict"]}, ("module.",)) or {}
-
-
 def is_mapper(tree: Any) -> bool:
     """Whether a state dict has a linear layer of one of the mappers in W+."""
-    found = (_LAYER.fullmatch(name) for name in _state(tree))
+    found = (_LAYER.fullmatch(name) for name in state_dict(tree))
     return any(m is not None and m[1] in PARTS for m in found)
 
 
 def is_style_mapper(tree: Any) -> bool:
     """Whether a state dict has a mapper of style space."""
-    return any(_STYLE.match(name) for name in _state(tree))
+    return any(_STYLE.match(name) for name in state_dict(tree))
 
 
 def has_decoder(tree: Any) -> bool:
     """Whether a mapper's file brings its generator along."""
-    return is_mapper(tree) and any(name.startswith("decoder.conv1.") for name in _state(tree))
+    return is_mapper(tree) and any(name.startswith("decoder.conv1.") for name in state_dict(tree))
 
 
 def convert_mapper(tree: Any) -> tuple[MapperConfig, dict[str, torch.Tensor]]:
     """Settings and weights; a name without a rule is handed on, and so listed as left over."""
-    state = {name: tensor for name, tensor in _state(tree).items()
+    state = {name: tensor for name, tensor in state_dict(tree).items()
              if not name.startswith(("decoder.", "face_pool."))}
     found = {name: m for name in state if (m := _LAYER.fullmatch(name)) and m[1] in PARTS}
     prefixes = {PARTS[m[1]]: f"mapper.{m[1]}.mapping." for m in found.values()}
@@ -77,14 +68,6 @@ def convert_mapper(tree: Any) -> tuple[MapperConfig, dict[str, torch.Tensor]]:
     return config, weights
 
 
-def convert_decoder(tree: Any) -> tuple[Any, dict[str, torch.Tensor]]:
-    """The generator that a mapper's file carries along, through the rosinality table."""
-    found: dict[str, Any] = {"g_ema": below(_state(tree), "decoder.")}
-    if tree.get("latent_avg") is not None:
-        found["latent_avg"] = tree["latent_avg"]
-    return rosinality.convert_rosinality(found)
-
-
 def _sentence(tree: Mapping[str, Any]) -> str:
     """What the mapper shows; "" where the options do not say."""
     text = options(tree).get("description") or ""
@@ -96,7 +79,7 @@ def _sentence(tree: Mapping[str, Any]) -> str:
 
 def _layers(tree: Any) -> int:
     """L of the generator: of the decoder in the file, else of the options, else of 1024 px."""
-    state = _state(tree)
+    state = state_dict(tree)
     if any(name.startswith(NOISE) for name in state):
         return count_of(state, NOISE) + 1
     side = options(tree).get("stylegan_size", 1024)
@@ -108,7 +91,7 @@ def _layers(tree: Any) -> int:
 
 FORMATS = [
     Format("StyleCLIP checkpoint", "mapper", is_mapper, convert_mapper),
-    Format("StyleCLIP checkpoint", "generator", has_decoder, convert_decoder),
+    Format("StyleCLIP checkpoint", "generator", has_decoder, rosinality.convert_decoder),
     Format("StyleCLIP mapper of style space", "mapper", is_style_mapper,
            refuse="this is a StyleCLIP mapper that was trained with --work_in_stylespace: only "
                   "mappers in W+ can animate."),
