@@ -1,4 +1,4 @@
-"""The assembly point: a still and sentences -> a trajectory -> frames.
+"""The assembly point: a still and prompts -> a trajectory -> frames.
 
 An Animator holds one network of each kind and knows in which order they work; the mathematics
 is theirs. What moves the latents is a Method (methods/method.py): the paper's motion model, or
@@ -21,18 +21,15 @@ from .domains import check_domain, sample_latent
 from .embed.clip import CLIP
 from .embed.e4e import Encoder
 from .embed.invert import invert, warn_unlike
-from .embed.sentences import check_text
 from .errors import LGFAError
 from .formats.latents import load_latents, save_latents
 from .frames.render import Progress, render
 from .frames.stylegan2 import Generator
 from .media.images import MIN_SIDE, read_image, square
-from .methods.method import METHODS, Method, as_method
-from .methods.recurrent import Recurrent
+from .methods.method import FPS, Method, Prompt, as_method, as_prompts
+from .registry import METHODS
 from .trajectory.chain import perform
 from .trajectory.timing import check_motion
-
-FPS = 10.0                                  # of the paper (IV-A)
 
 
 @dataclass(frozen=True)
@@ -68,13 +65,13 @@ class Animator:
         generator: Generator,
         encoder: Encoder | None = None,                 # only images need it
         clip: CLIP | None = None,                       # only a motion model without its own
-        motion: nn.Module | Method | None = None,       # only sentences need it
+        motion: nn.Module | Method | None = None,       # only prompts need it
         domain: str | None = None,                      # whose stills `sample` draws
         dtype: torch.dtype = torch.float32,             # of the arithmetic of rendering
     ) -> None:
         self.generator, self.encoder = generator, encoder
         self.domain, self.dtype = domain, dtype
-        self.method = None if motion is None else as_method(motion, clip)
+        self.method = None if motion is None else as_method(motion, clip, encoder)
         self._check_parts()
 
     @classmethod
@@ -125,7 +122,7 @@ class Animator:
     def trajectory(
         self,
         image: Any,                         # image, latent [L, w_dim] or .safetensors of latents
-        text: str | Sequence[str],          # one sentence, or several that follow each other
+        text: str | Prompt | Sequence[str | Prompt],    # one prompt, or several in a row
         frames: int = 16,                   # of the whole clip, everything included
         seed: int = 0,                      # of the motion; another seed, another performance
         strength: float = 1.0,              # 0 = still, 1 = as trained, beyond = more
@@ -138,20 +135,21 @@ class Animator:
         #                                     else that fades while they come
     ) -> Tensor:
         """Codes of exactly `frames` frames [T, L, w_dim], float32 on the CPU; frame 1 = still."""
-        texts = check_texts(text)
-        check_motion(frames, seed, strength, easing, hold, loop, ping_pong, len(texts))
+        prompts = as_prompts(text)
+        check_motion(frames, seed, strength, easing, hold, loop, ping_pong, len(prompts))
         if self.method is None:
             raise LGFAError("a sentence needs a motion model: give one.")
+        for prompt in prompts:
+            prompt.check_for(self.method)
         w, x, is_image = self._start(image)
 
-        embedded = [self.method.embed(x, one) for one in texts]
+        embedded = [self.method.embed(x, prompt) for prompt in prompts]
         if content if content is not None else is_image:
-            w = self.method.content(w, embedded[0][0])
+            w = self.method.content(w, embedded[0])
 
         # A method that looks where it starts, as an optimisation does, lets go by itself.
-        add = add or getattr(self.method, "looks_at_start", False)
         path = perform(self.method, w.float(), embedded, frames, seed, strength, easing, hold,
-                       loop, ping_pong, add)
+                       loop, ping_pong, add or self.method.carries_on)
         return path.float().cpu()
 
     def render(
@@ -170,7 +168,7 @@ class Animator:
     def animate(
         self,
         image: Any,                         # as for trajectory
-        text: str | Sequence[str],          # as for trajectory
+        text: str | Prompt | Sequence[str | Prompt],    # as for trajectory
         frames: int = 16,
         seed: int = 0,
         strength: float = 1.0,
@@ -181,11 +179,13 @@ class Animator:
         should_stop: Callable[[], bool] | None = None,
         **motion: Any,                      # easing, hold, loop, ping_pong, content, add
     ) -> Clip:
-        """Still and sentences -> Clip. Stopped early, it holds the frames that were finished."""
-        latents = self.trajectory(image, text, frames, seed, strength, **motion)
+        """Still and prompts -> Clip. Stopped early, it holds the frames that were finished."""
+        prompts = as_prompts(text)
+        latents = self.trajectory(image, prompts, frames, seed, strength, **motion)
         parts = list(self.render(latents, chunk, noise, progress, should_stop))
         done = torch.cat(parts) if parts else torch.zeros(0, *[self.generator.resolution] * 2, 3)
-        return Clip(done, latents[:len(done)], float(fps), check_texts(text), seed)
+        texts = tuple(prompt.text for prompt in prompts if prompt.text)
+        return Clip(done, latents[:len(done)], float(fps), texts, seed)
 
     # ---- inside
 
@@ -219,7 +219,7 @@ class Animator:
         if latent is None:
             x = self._still(image)
             return self._inverted(x), x, True
-        if not self.method.visual:          # nobody looks at the picture
+        if not self.method.sees_still:          # nobody looks at the picture
             return latent, None, False
         x = self.generator.synthesis(latent)
         return latent, x.clamp(-1, 1), False
@@ -261,12 +261,6 @@ def _looks_like_latent(image: Any, w_dim: int) -> bool:
     return shape[-2] < MIN_SIDE or (shape[-2] in (16, 18) and shape[-1] in (w_dim, 512))
 
 
-def check_texts(text: str | Sequence[str]) -> tuple[str, ...]:
-    """One or several sentences, none of them empty."""
-    texts = (text,) if isinstance(text, str) else tuple(text)
-    return tuple(check_text(one) for one in texts or ("",))
-
-
 def _load(name: str | Path | None, kind: str, device: torch.device) -> nn.Module:
     """One network; a CLIP may also be named as open_clip does."""
     from . import formats
@@ -277,6 +271,3 @@ def _load(name: str | Path | None, kind: str, device: torch.device) -> nn.Module
         return load_clip(name, device)
     # Whatever can animate serves as the motion model; a domain's own is the first kind.
     return formats.load(name, tuple(METHODS) if kind == "motion" else kind, device)
-
-
-__all__ = ["METHODS", "Animator", "Clip", "Method", "Recurrent", "as_method"]

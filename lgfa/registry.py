@@ -59,6 +59,48 @@ LAYOUTS = (
 )
 
 
+# Ways to animate, by the kind of network that they move: each a sub-class of methods.method.Method.
+# Files of these kinds serve as an Animator's motion model; a domain's own is of the first.
+METHODS = {
+    "motion": "methods.recurrent:Recurrent",
+    "mocogan": "methods.mocogan_hd.motion:Mocogan",
+    "mapper": "methods.styleclip.mapper:Mapped",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One method that ours is compared with."""
+
+    title: str                              # in tables
+    what: str                               # one line
+    paper: str                              # citation
+    module: str                             # with `units`, `train` and `load` (methods/baselines)
+
+
+_STYLECLIP = "Patashnik et al., StyleCLIP, ICCV 2021"
+
+BASELINES = {
+    "styleclip-opt": Entry(
+        title="StyleCLIP optimisation",
+        what="StyleCLIP latent optimisation, linear interpolation",
+        paper=_STYLECLIP, module="methods.styleclip.optimisation"),
+    "styleclip-mapper": Entry(
+        title="StyleCLIP mapper",
+        what="StyleCLIP latent mapper, one per text, linear interpolation",
+        paper=_STYLECLIP, module="methods.styleclip.mapper_training"),
+    "styleclip-global": Entry(
+        title="StyleCLIP directions",
+        what="StyleCLIP global directions, linear interpolation",
+        paper=_STYLECLIP, module="methods.styleclip.relevance"),
+    "mocogan-hd": Entry(
+        title="MoCoGAN-HD",
+        what="MoCoGAN-HD: an LSTM along the principal axes of W; reads no sentence",
+        paper="Tian et al., A Good Image Generator Is What You Need, ICLR 2021",
+        module="methods.mocogan_hd.training"),
+}
+
+
 @dataclass(frozen=True)
 class Domain:
     """One folder models/<name>/ and what is known about its stills and sentences."""

@@ -120,8 +120,9 @@ def check_path_room(clips: int, frames: int, config: Any) -> None:
 
 def _moving(model: Any, progress: comfy.utils.ProgressBar) -> Callable[..., Tensor]:
     """The motion of one expression, with a look at the cancel button before it."""
-    def moving(w_s: Tensor, z_v: Tensor | None, z_t: Tensor, frames: int, seed: int) -> Tensor:
+    def moving(w_s: Tensor, embedded: tuple, frames: int, seed: int) -> Tensor:
         stop_if_interrupted()
+        z_v, z_t = embedded
         path = model.path(w_s, z_t, z_v, frames, seed=seed)
         progress.update(1)
         return path

@@ -11,10 +11,11 @@ from PIL import Image
 from tiny import EMBED, LAYERS, RESOLUTION, W_DIM, tiny_encoder, tiny_generator, tiny_motion
 
 import lgfa
-from lgfa.animate import Animator, as_method
+from lgfa.animate import Animator
 from lgfa.embed.clip import CLIP
 from lgfa.errors import LGFAError
 from lgfa.formats.latents import load_latents, save_latents
+from lgfa.methods.method import Embedded, Method, Prompt, as_method
 from lgfa.trajectory.timing import retime
 
 SMILE = "The person is smiling"
@@ -64,8 +65,8 @@ def test_every_kind_of_still(animator: Animator, still: torch.Tensor, tmp_path: 
                   Image.fromarray(picture))]
         w_inv = animator.invert(picture)
     assert all((c.latents - clips[0].latents).abs().max() < 1e-4 for c in clips)
-    z_v, _ = animator.method.embed(animator._still(picture), SMILE)
-    assert torch.allclose(clips[0].latents[:1], animator.method.content(w_inv, z_v), atol=1e-5)
+    read = animator.method.embed(animator._still(picture), Prompt(SMILE))
+    assert torch.allclose(clips[0].latents[:1], animator.method.content(w_inv, read), atol=1e-5)
 
     save_latents(tmp_path / "clip.safetensors", torch.cat([still * 0, still]))
     given = (still, still[0], still.numpy(), still.half(), tmp_path / "clip.safetensors")
@@ -132,8 +133,8 @@ def test_a_chain_goes_on_from_the_last_latent(animator: Animator, still: torch.T
     first = animator.trajectory(still, SMILE, 5, seed=5)
     second = animator.trajectory(first[-1], "crying", 5, seed=6)
     assert torch.allclose(both[:5], first, atol=1e-6)
-    z_v, z_t = animator.method.embed(animator._start(still)[1], "crying")
-    own = animator.method(first[-1:], z_v, z_t, 5, 6)[0]        # E_v still sees the first still
+    read = animator.method.embed(animator._start(still)[1], Prompt("crying"))
+    own = animator.method(first[-1:], read, 5, 6)[0]            # E_v still sees the first still
     assert torch.allclose(both[4:], own, atol=1e-5) and second.shape == own.shape
 
 
@@ -221,19 +222,16 @@ def test_missing_parts_are_named(still: torch.Tensor) -> None:
 
 
 def test_any_method_can_take_the_models_place(still: torch.Tensor) -> None:
-    class Straight:
+    class Straight(Method):
         """A straight line away from the still."""
 
-        num_layers, w_dim, resolution, visual = LAYERS, W_DIM, None, False
+        w_dim = W_DIM
 
-        def embed(self, x, text):
-            assert x is None
-            return None, torch.full((1, 4), float(len(text)))
+        def embed(self, still, prompt):
+            assert still is None
+            return Embedded(None, torch.full((1, 4), float(len(prompt.text))))
 
-        def content(self, w_inv, z_v):
-            return w_inv
-
-        def __call__(self, w_s, z_v, z_t, frames, seed):
+        def __call__(self, w_s, embedded, frames, seed):
             return w_s[:, None] + torch.linspace(0, 1, frames).reshape(1, -1, 1, 1)
 
     clip = Animator(tiny_generator(), motion=Straight()).animate(still, SMILE, frames=3)

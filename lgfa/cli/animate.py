@@ -191,14 +191,14 @@ def _stored(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
 
 def _check(args: argparse.Namespace, count: int) -> None:
     """Refuses what cannot work, before anything is loaded."""
-    from ..animate import check_texts
     from ..config import check_number
     from ..formats.latents import check_latents_target
     from ..media.clips import check_place
+    from ..methods.method import as_prompts
     from ..trajectory.timing import check_motion
 
     if args.text:
-        check_texts(args.text)
+        as_prompts(args.text)
     check_number(args.truncation, "the truncation")
     check_motion(count, args.seed, args.strength, args.easing, args.hold, args.loop,
                  args.ping_pong, len(args.text or [""]))

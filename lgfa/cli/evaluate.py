@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ..registry import BASELINES
 from . import arguments
 
 DESCRIPTION = """\
@@ -47,8 +48,7 @@ def add_parser(subparsers: Any) -> None:
     what.add_argument("--domain", default="toon", metavar="NAME",
                       help="whose truth is known (default: toon)")
     what.add_argument("--methods", default="lgfa", metavar="A,B,..",
-                      help="lgfa, styleclip-opt, styleclip-mapper, styleclip-global, mocogan-hd, "
-                           "lgfa:VARIANT (default: lgfa)")
+                      help=f"lgfa, {', '.join(BASELINES)}, lgfa:VARIANT (default: lgfa)")
     what.add_argument("--tables", default="main,paraphrases,stills,longer", metavar="A,B,..",
                       help="main, paraphrases, stills, longer, beyond, prompts, ablations, or all; "
                            "the last three train models of their own "

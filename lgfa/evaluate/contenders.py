@@ -15,9 +15,9 @@ from ..errors import LGFAError
 from ..files import remove_leftovers
 from ..formats import names
 from ..hashes import file_hash, network_hash, text_hash
-from ..methods.baselines import BASELINES, Parts
-from ..methods.method import Method
-from ..methods.recurrent import Recurrent
+from ..methods.baselines import Parts, baseline
+from ..methods.method import Embedded, Method, Prompt, as_method
+from ..registry import BASELINES
 from ..training.toon.variants import VARIANTS, train_variant
 from ..trajectory.chain import straight
 
@@ -44,6 +44,17 @@ def check(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def label(name: str) -> str:
+    """How a method is called in tables."""
+    own = {OWN: "LGFA (bundled)", STRAIGHT: "LGFA's ends, straight"}
+    return BASELINES[name].title if name in BASELINES else own.get(name, name)
+
+
+def paper(name: str) -> str | None:
+    """Where a method was published; None for ours."""
+    return BASELINES[name].paper if name in BASELINES else None
+
+
 def about(name: str) -> str:
     """A method in a few words."""
     if name == OWN:
@@ -67,19 +78,21 @@ class Subject:
     minutes: float                          # that its training took, as its files say
 
 
-class Straight:
+class Straight(Method):
     """The ends of another method's clips, and a straight line between them."""
 
     def __init__(self, method: Method) -> None:
-        self.method = method
-        self.num_layers, self.w_dim = method.num_layers, method.w_dim
-        self.resolution, self.visual = method.resolution, method.visual
-        self.embed, self.content = method.embed, method.content
+        super().__init__(method)
+        self.method, self.sees_still = method, method.sees_still
 
-    def __call__(
-        self, w_s: Tensor, z_v: Tensor | None, z_t: Tensor, frames: int, seed: int,
-    ) -> Tensor:
-        return straight(w_s, self.method(w_s, z_v, z_t, frames, seed)[:, -1], frames)
+    def embed(self, still: Tensor | None, prompt: Prompt) -> Embedded:
+        return self.method.embed(still, prompt)
+
+    def content(self, w_inv: Tensor, embedded: Embedded) -> Tensor:
+        return self.method.content(w_inv, embedded)
+
+    def __call__(self, w_s: Tensor, embedded: Embedded, frames: int, seed: int) -> Tensor:
+        return straight(w_s, self.method(w_s, embedded, frames, seed)[:, -1], frames)
 
 
 class Workshop:
@@ -119,9 +132,9 @@ class Workshop:
         minutes = sum(_minutes(file) for file in files)
         stamp = "".join(file_hash(file) for file in files)
         if name.startswith(VARIANT):
-            method = self._recurrent(formats.load(files[0], "motion", self._device()))
+            method = as_method(formats.load(files[0], "motion", self._device()), self.parts.clip)
         else:
-            method = BASELINES[name].load(self.parts, self.folder / _slug(name), texts)
+            method = baseline(name).load(self.parts, self.folder / _slug(name), texts)
             stamp += repr(getattr(method, "settings", ""))
         return Subject(name, method, text_hash(name + stamp), minutes)
 
@@ -133,7 +146,7 @@ class Workshop:
         if name in SCHEDULES:
             motion.config = motion.rnn.config = dataclasses.replace(
                 motion.config, schedule=SCHEDULES[name])
-        method = self._recurrent(motion)
+        method = as_method(motion, self.parts.clip)
         return Subject(name, Straight(method) if name == STRAIGHT else method,
                        network_hash(motion),
                        _minutes(names.resolve(self.parts.domain, "motion")))
@@ -141,11 +154,11 @@ class Workshop:
     def _units(self, name: str, texts: Sequence[str]) -> list[str]:
         if _is_bundled(name):
             return []
-        return ["motion"] if name.startswith(VARIANT) else BASELINES[name].units(texts)
+        return ["motion"] if name.startswith(VARIANT) else baseline(name).units(texts)
 
     def _file(self, name: str, unit: str) -> Path:
         own = name.startswith(VARIANT)
-        file = f"{unit}.safetensors" if own else BASELINES[name].file_name(unit)
+        file = f"{unit}.safetensors" if own else baseline(name).file_name(unit)
         return self.folder / _slug(name) / file
 
     def _train(self, name: str, unit: str) -> None:
@@ -155,7 +168,7 @@ class Workshop:
         if name.startswith(VARIANT):
             self._train_variant(name.removeprefix(VARIANT), file)
         else:
-            BASELINES[name].train(unit, self.parts, file.parent, self.note, self.scale)
+            baseline(name).train(unit, self.parts, file.parent, self.note, self.scale)
         self.note(f"trained {name}, {unit}: {(time.monotonic() - begun) / 60:.1f} min")
 
     def _train_variant(self, variant: str, file: Path) -> None:
@@ -165,9 +178,6 @@ class Workshop:
                                parts.perceptual, parts.identity, steps)
         formats.save(file, motion, {"variant": variant, "minutes": round(motion.minutes, 1),
                                     **motion.info}, torch.float16)
-
-    def _recurrent(self, motion: torch.nn.Module) -> Method:
-        return Recurrent(motion, None if motion.encoder is not None else self.parts.clip)
 
     def _device(self) -> torch.device:
         return self.parts.generator.latent_avg.device

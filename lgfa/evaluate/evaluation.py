@@ -20,11 +20,11 @@ from ..metrics import registry
 from ..metrics.registry import Eyes, Shown
 from ..version import __version__
 from . import contenders, plan, records
-from .contenders import OWN, Workshop
+from .contenders import OWN, Workshop, label
 from .measure import Maker, run
 from .records import Store
 from .report.findings import bars, findings
-from .report.tables import TOPICS, Figures, Key, label
+from .report.tables import TOPICS, Figures, Key
 from .summary import Interval, Result, paths, summarise
 
 CHAINED, CHAIN_FRAMES = ("chain", "added"), 32      # section IV-E2
@@ -39,7 +39,7 @@ FORMAT = 1
 class Options:
     """What is asked for."""
 
-    methods: tuple[str, ...] = (OWN,)       # names of subjects.known()
+    methods: tuple[str, ...] = (OWN,)       # names of contenders.known()
     topics: tuple[str, ...] = ("main",)     # names of TOPICS
     clips: int = 208                        # per method and suite
     frames: int = 16                        # T
@@ -158,7 +158,7 @@ class Evaluation:
         main = [results[("main", name)] for name in options.methods if ("main", name) in results]
         drawn = paths(main)
         methods = {result.method: {
-            "what": contenders.about(result.method),
+            "what": contenders.about(result.method), "paper": contenders.paper(result.method),
             **summarise(result, figures.sets(("main", result.method))),
             "paths": drawn.get(result.method, {}),
         } for result in main}

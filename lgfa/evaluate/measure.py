@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..animate import Animator
 from ..media.images import from_unit, to_unit
+from ..methods.method import Prompt
 from ..metrics import registry, toon_traits
 from ..metrics.registry import Eyes, Shown
 from ..toon import sampling
@@ -52,14 +53,13 @@ class Maker:
         return torch.cat([self.generator.synthesis(part)
                           for part in latents.split(CHUNK)]).clamp(-1, 1)
 
-    def ahead(self, subject: Subject, jobs: Sequence[Job]) -> float:
+    def begin(self, subject: Subject, jobs: Sequence[Job]) -> float:
         """Lets a method that is faster on several clips at once begin with these; the seconds
         that it took for each."""
-        begin = getattr(subject.method, "ahead", None)
-        if begin is None or any(job.drawn or len(job.texts) > 1 for job in jobs):
+        if any(job.drawn or len(job.texts) > 1 for job in jobs):
             return 0.0
-        begun = time.monotonic()
-        begin(torch.cat([self.still(job) for job in jobs]), [job.texts[0] for job in jobs])
+        stills, begun = torch.cat([self.still(job) for job in jobs]), time.monotonic()
+        subject.method.begin(stills, [Prompt(job.texts[0]) for job in jobs])
         return (time.monotonic() - begun) / len(jobs)
 
     def record(
@@ -142,7 +142,7 @@ def run(
     begun, before = time.monotonic(), 0.0
     for done, job in enumerate(own):
         if done % GROUP == 0:
-            before = maker.ahead(subject, own[done:done + GROUP])
+            before = maker.begin(subject, own[done:done + GROUP])
         record = maker.record(subject, job, frames, keep, add)
         store.write(job, replace(record, seconds=record.seconds + before))
         progress(done + 1, len(own), (time.monotonic() - begun) / (done + 1))

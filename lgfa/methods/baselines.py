@@ -1,7 +1,7 @@
-"""The methods that ours is compared with: one module, its test and one line of BASELINES each.
+"""The methods that ours is compared with: rows of registry.BASELINES, at work.
 
-A module of the table has three functions, `units`, `train` and `load`, as `Baseline` describes
-them. It is imported on first use; it imports `Parts` and `straight` from here.
+The module that a row names has three functions, `units`, `train` and `load`, as `Baseline`
+describes them, and `file_name` where files are not called after units. It is imported on first use.
 """
 from __future__ import annotations
 
@@ -9,18 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
 
-from torch import Tensor, nn
+from torch import nn
 
 from ..embed.clip import CLIP
 from ..errors import LGFAError
 from ..frames.stylegan2 import Generator
-from ..registry import named
-from ..trajectory.chain import straight as straight  # for the modules of the table
-
-if TYPE_CHECKING:
-    from .method import Method
+from ..registry import BASELINES, named
+from .method import Method
 
 
 @dataclass(frozen=True)
@@ -36,12 +32,9 @@ class Parts:
 
 @dataclass(frozen=True)
 class Baseline:
-    """One method: what it is called, what it needs, how it is trained and loaded."""
+    """One row: what it needs, how it is trained and loaded."""
 
-    name: str
-    what: str                               # one line for tables
-    paper: str                              # citation
-    module: str                             # relative to lgfa
+    name: str                               # a key of registry.BASELINES
 
     def units(self, texts: Sequence[str]) -> list[str]:
         """Names of what must be trained or measured once before these sentences can be shown."""
@@ -49,8 +42,8 @@ class Baseline:
 
     def file_name(self, unit: str) -> str:
         """Name of the file that `train` writes for a unit."""
-        named = getattr(self._module(), "file_name", None)
-        return f"{unit}.safetensors" if named is None else named(unit)
+        own = getattr(self._module(), "file_name", None)
+        return f"{unit}.safetensors" if own is None else own(unit)
 
     def train(
         self,
@@ -68,31 +61,11 @@ class Baseline:
         return self._module().load(parts, Path(folder), texts)
 
     def _module(self) -> ModuleType:
-        return named(self.module)
-
-
-_STYLECLIP = "Patashnik et al., StyleCLIP, ICCV 2021"
-
-BASELINES = {b.name: b for b in (
-    Baseline("styleclip-opt", "StyleCLIP latent optimisation, linear interpolation", _STYLECLIP,
-             "methods.styleclip.optimisation"),
-    Baseline("styleclip-mapper", "StyleCLIP latent mapper, one per text, linear interpolation",
-             _STYLECLIP, "methods.styleclip.mapper_training"),
-    Baseline("styleclip-global", "StyleCLIP global directions, linear interpolation", _STYLECLIP,
-             "methods.styleclip.relevance"),
-    Baseline("mocogan-hd", "MoCoGAN-HD: an LSTM along the principal axes of W; reads no sentence",
-             "Tian et al., A Good Image Generator Is What You Need, ICLR 2021",
-             "methods.mocogan_hd.training"),
-)}
+        return named(BASELINES[self.name].module)
 
 
 def baseline(name: str) -> Baseline:
-    """The entry of a name; LGFAError that lists the names for any other."""
+    """The one of a name; LGFAError that lists the names for any other."""
     if name not in BASELINES:
         raise LGFAError(f"there is no baseline {name!r}: use one of {', '.join(BASELINES)}.")
-    return BASELINES[name]
-
-
-def check_still(w_s: Tensor, generator: Generator) -> None:
-    """LGFAError unless w_s is one code or a batch of codes of this generator."""
-    generator.synthesis.check(w_s)
+    return Baseline(name)

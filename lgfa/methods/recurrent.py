@@ -4,18 +4,19 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..embed.clip import CLIP
+from ..embed.e4e import Encoder
 from ..errors import LGFAError
 from ..motion.model import MotionModel
+from .method import Embedded, Method, Prompt
 
 
-class Recurrent:
+class Recurrent(Method):
     """The paper's recurrent motion model as a Method."""
 
     def __init__(self, motion: MotionModel, clip: CLIP | None = None) -> None:
+        super().__init__(motion.config)
         self.motion, self.clip = motion, clip
-        self.num_layers, self.w_dim = motion.config.num_layers, motion.config.w_dim
-        self.resolution = motion.config.resolution
-        self.visual = motion.config.visual or motion.config.visual_mapper
+        self.sees_still = motion.config.visual or motion.config.visual_mapper
         lent = None if clip is None else clip.embed_dim
         if motion.encoder is None and lent != motion.config.embed_dim:
             raise LGFAError(
@@ -23,15 +24,19 @@ class Recurrent:
                 f"its file holds no CLIP: give the one of its training"
                 f"{'' if lent is None else f', not one of length {lent}'}.")
 
-    def embed(self, x: Tensor | None, text: str) -> tuple[Tensor | None, Tensor]:
-        z_t = self.motion.encode_text([text], self.clip)
-        return self.motion.encode_image(x, self.clip), z_t
+    @classmethod
+    def of(
+        cls, network: MotionModel, clip: CLIP | None = None, encoder: Encoder | None = None,
+    ) -> Recurrent:
+        return cls(network, clip)
 
-    def content(self, w_inv: Tensor, z_v: Tensor | None) -> Tensor:
-        return self.motion.content(w_inv, z_v=z_v)
+    def embed(self, still: Tensor | None, prompt: Prompt) -> Embedded:
+        z_t = self.motion.encode_text([prompt.text], self.clip)
+        return Embedded(self.motion.encode_image(still, self.clip), z_t)
 
-    def __call__(
-        self, w_s: Tensor, z_v: Tensor | None, z_t: Tensor, frames: int, seed: int,
-    ) -> Tensor:
+    def content(self, w_inv: Tensor, embedded: Embedded) -> Tensor:
+        return self.motion.content(w_inv, z_v=embedded.z_v)
+
+    def __call__(self, w_s: Tensor, embedded: Embedded, frames: int, seed: int) -> Tensor:
+        z_v, z_t = embedded
         return self.motion.path(w_s, z_t, z_v, frames, seed=seed)
-

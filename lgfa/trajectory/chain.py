@@ -6,6 +6,7 @@ already (an Animator, a node with a cache) does not need CLIP again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,9 +17,9 @@ from .timeline import Cue
 from .timing import one_way, there_and_back
 from .wplus import TIME, check_frames, check_path, resample
 
-# (w_s [1,L,w_dim], z_v [1,d] or None, z_t [1,d], frames, seed) -> [1,frames,L,w_dim]; a Method
-Move = Callable[[Tensor, "Tensor | None", Tensor, int, int], Tensor]
-Embedded = tuple["Tensor | None", Tensor]           # (z_v [1,d] or None, z_t [1,d])
+Embedded = Any                          # what was read of a prompt; handed to the mover as it is
+# (w_s [1,L,w_dim], embedded, frames, seed) -> [1,frames,L,w_dim]; a Method
+Move = Callable[[Tensor, Embedded, int, int], Tensor]
 
 
 def perform(
@@ -45,7 +46,7 @@ def perform(
     hold = hold if frames > 1 else 0
 
     def step(start: Tensor, part: int, count: int) -> Tensor:
-        path = move(start, *embedded[part], count - hold, seed_of(seed, part))
+        path = move(start, embedded[part], count - hold, seed_of(seed, part))
         path = wplus.strength(path, strength)
         if part and not add:
             path = wplus.let_go(path, w_s)
@@ -69,7 +70,7 @@ def perform_cues(
         if given is None:
             path = straight(start, w_s, count - cue.hold)
         else:
-            path = move(start, *given, count - cue.hold, seed_of(seed, part))
+            path = move(start, given, count - cue.hold, seed_of(seed, part))
         path = wplus.strength(path, cue.strength)
         if part and given is not None:
             path = wplus.let_go(path, w_s)      # as in `perform`

@@ -5,10 +5,10 @@ import pytest
 import torch
 from tiny import tiny_clip_config
 
-from lgfa.animate import check_texts
 from lgfa.embed.clip import CLIP
 from lgfa.embed.sentences import check_text, has_words
 from lgfa.errors import LGFAError
+from lgfa.methods.method import as_prompts
 from lgfa.training.prompts import Prompts, sentences
 from lgfa.trajectory.timeline import parse
 
@@ -29,8 +29,8 @@ def clip() -> CLIP:
 @pytest.mark.parametrize("text", EMPTY)
 def test_texts_that_show_nothing_are_empty_everywhere(text: str, clip: CLIP) -> None:
     assert not has_words(text)
-    for call in (check_text, check_texts, sentences, clip.tokenize,
-                 lambda text: check_texts(["smiling", text]), lambda text: Prompts([text]),
+    for call in (check_text, as_prompts, sentences, clip.tokenize,
+                 lambda text: as_prompts(["smiling", text]), lambda text: Prompts([text]),
                  lambda text: Prompts([["smiling", text]]), Prompts.parse, parse):
         with pytest.raises(LGFAError):
             call(text)
@@ -54,6 +54,6 @@ def test_what_is_no_text(text: object) -> None:
 
 def test_bytes_of_another_encoding(clip: CLIP) -> None:
     for text in ("\udcff", "smil\udce9", "\ud83d"):
-        for call in (check_text, check_texts, clip.tokenize, lambda text: Prompts([text])):
+        for call in (check_text, as_prompts, clip.tokenize, lambda text: Prompts([text])):
             with pytest.raises(LGFAError, match="UTF-8"):
                 call(text)

@@ -11,6 +11,7 @@ from lgfa.evaluate.evaluation import Evaluation, Options
 from lgfa.evaluate.measure import VERSION, Maker, run
 from lgfa.evaluate.records import Store
 from lgfa.evaluate.report import tables
+from lgfa.methods.method import Embedded, Method, Prompt
 
 SMALL = {"clips": 2, "frames": 4, "drawings": 12, "draws": 3}
 
@@ -85,16 +86,13 @@ def test_each_process_makes_its_own_clips(evaluation, tmp_path):
 def test_a_still_clip_leaves_the_expression_unreached(evaluation):
     """The truth is measured, not assumed: a method that does nothing reaches nothing."""
 
-    class Nothing:
-        num_layers, w_dim, resolution, visual = 12, 512, None, False
+    class Nothing(Method):
+        w_dim = 512
 
-        def embed(self, x, text):
-            return None, torch.zeros(1, 1)
+        def embed(self, still, prompt):
+            return Embedded(None, torch.zeros(1, 1))
 
-        def content(self, w_inv, z_v):
-            return w_inv
-
-        def __call__(self, w_s, z_v, z_t, frames, seed):
+        def __call__(self, w_s, embedded, frames, seed):
             return w_s[:, None].expand(-1, frames, -1, -1)
 
     job = evaluation.jobs("main")[0]
@@ -139,9 +137,9 @@ def test_a_straight_line_has_the_ends_of_our_own_clip(evaluation):
     paths = []
     for name in ("lgfa", "lgfa:straight"):
         method = evaluation.workshop.load(name, []).method
-        z_v, z_t = method.embed(None, "The person is sad")
+        read = method.embed(None, Prompt("The person is sad"))
         with torch.no_grad():
-            paths.append(method(still, z_v, z_t, 6, 3)[0])
+            paths.append(method(still, read, 6, 3)[0])
     torch.testing.assert_close(paths[0][[0, -1]], paths[1][[0, -1]], rtol=0, atol=1e-5)
     assert float(paths[1].diff(n=2, dim=0).abs().max()) < 1e-5
 

@@ -41,8 +41,9 @@ def test_images_of_any_shape(run, domain, face):
 
 def test_the_same_code_as_the_animator(run, domain, face):
     import lgfa
+    from lgfa.methods.method import Prompt
 
     animator = lgfa.Animator.from_pretrained("toon", device="cpu")
     words, = run("LGFA_EncodeText", clip=domain[2], text="winking")
-    _, z_t = animator.method.embed(None, "The person is winking")
+    _, z_t = animator.method.embed(None, Prompt("The person is winking"))
     assert torch.allclose(words.z, z_t, atol=1e-4)      # load changes the rounding

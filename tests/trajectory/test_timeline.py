@@ -7,6 +7,7 @@ from tiny import tiny_generator, tiny_motion
 
 from lgfa.animate import Animator
 from lgfa.errors import LGFAError
+from lgfa.methods.method import Prompt
 from lgfa.nn.batch import row, same_count
 from lgfa.training.prompts import sentences
 from lgfa.trajectory import wplus
@@ -99,14 +100,15 @@ def perform(parts, text: str, seed: int = 0) -> torch.Tensor:
     animator, w = parts
     cues = parse(text)
     with torch.no_grad():
-        embedded = [None if cue.back else animator.method.embed(None, cue.text) for cue in cues]
+        embedded = [None if cue.back else animator.method.embed(None, Prompt(cue.text))
+                    for cue in cues]
         return perform_cues(animator.method, w, cues, embedded, seed)
 
 
 def test_even_lines_are_a_chain_bit_for_bit(parts):
     animator, w = parts
     path = perform(parts, "smiling | 9 | ease-out\ncrying | 8 | ease-out", seed=5)
-    animator.method.visual = False                      # no still was shown to CLIP above
+    animator.method.sees_still = False                      # no still was shown to CLIP above
     chain = animator.trajectory(w, ["smiling", "crying"], 17, seed=5, easing="ease-out")
     assert torch.equal(path, chain)
     one = animator.trajectory(w, "smiling", 9, seed=5, hold=2, strength=0.5)

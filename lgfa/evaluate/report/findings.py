@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..contenders import OWN, STRAIGHT, VARIANT
+from ..contenders import OWN, STRAIGHT, VARIANT, label
 from ..plan import EXPRESSIONS
-from .tables import Figures, Key, label
+from .tables import Figures, Key
 
 REACHED = 0.5                               # an expression counts as learnt from this share on
 

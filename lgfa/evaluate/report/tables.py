@@ -10,7 +10,7 @@ from typing import Any
 
 from ...metrics import registry
 from ...toon import parameters as tb
-from ..contenders import OWN, STRAIGHT, VARIANT, about
+from ..contenders import OWN, VARIANT, about, label
 from ..plan import CHAINS
 from ..summary import Interval, Result, set_intervals
 
@@ -82,13 +82,6 @@ def _rows(
 ) -> list[tuple[str, list[Cell]]]:
     return [(label, [figures.interval(key, column.metric) for column in columns])
             for label, key in keys if key in figures.results]
-
-
-def label(method: str) -> str:
-    """How a method is called in tables."""
-    return {OWN: "LGFA (bundled)", "styleclip-opt": "StyleCLIP optimisation",
-            "styleclip-mapper": "StyleCLIP mapper", "styleclip-global": "StyleCLIP directions",
-            "mocogan-hd": "MoCoGAN-HD", STRAIGHT: "LGFA's ends, straight"}.get(method, method)
 
 
 def _main_keys(figures: Figures) -> list[tuple[str, Key]]:

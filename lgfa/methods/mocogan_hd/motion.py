@@ -7,7 +7,6 @@ sentences: what a clip shows is chosen by the seed. Its training is in training.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -15,9 +14,7 @@ from torch import Tensor, nn
 
 from ...config import Frozen
 from ...errors import LGFAError
-
-if TYPE_CHECKING:
-    pass
+from ..method import Embedded, Method, Prompt
 
 
 @dataclass(frozen=True)
@@ -105,28 +102,21 @@ class MotionGenerator(nn.Module):
                             f"{width}], not {list(w.shape)} and {list(noise.shape)}.")
 
 
-class Mocogan:
+class Mocogan(Method):
     """The motion generator as a Method. It reads no sentence and looks at no picture."""
 
-    visual = False
-    looks_at_start = True                   # a later motion begins from what it sees
+    carries_on = True                       # a later motion begins from what it sees
 
     def __init__(self, motion: MotionGenerator) -> None:
+        super().__init__(motion.config)
         self.motion = motion
-        self.num_layers, self.w_dim = motion.config.num_layers, motion.config.w_dim
-        self.resolution = motion.config.resolution
 
-    def embed(self, x: Tensor | None, text: str) -> tuple[None, Tensor]:
+    def embed(self, still: Tensor | None, prompt: Prompt) -> Embedded:
         """Nothing of either: (None, zero [1, 1])."""
-        return None, torch.zeros(1, 1, device=self.motion.deviations.device)
-
-    def content(self, w_inv: Tensor, z_v: Tensor | None) -> Tensor:
-        return w_inv
+        return Embedded(None, torch.zeros(1, 1, device=self.motion.deviations.device))
 
     @torch.no_grad()
-    def __call__(
-        self, w_s: Tensor, z_v: Tensor | None, z_t: Tensor, frames: int, seed: int,
-    ) -> Tensor:
+    def __call__(self, w_s: Tensor, embedded: Embedded, frames: int, seed: int) -> Tensor:
         """Trajectory [1, T, L, w_dim] that begins at w_s exactly. The LSTM starts from the mean of
         its L codes, which are equal for a sampled still; a longer clip goes on where a shorter one
         of the same seed ends."""
@@ -152,5 +142,3 @@ def draw_noise(
     return torch.stack([torch.randn(batch, width, generator=generator)
                         for _ in range(frames - 1)], dim=1)
 
-
-# ---------------------------------------------------------------- as a baseline of the table

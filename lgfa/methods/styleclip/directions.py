@@ -27,7 +27,7 @@ from ...embed.clip import CLIP
 from ...embed.sentences import fill_template
 from ...errors import LGFAError
 from ...frames.stylegan2 import Generator, Synthesis
-from ...trajectory.chain import straight
+from ..method import Edit, Embedded, Prompt
 
 NEUTRAL = "a face"
 TEMPLATES = ("{}", "a picture of {}", "a drawing of {}", "a cartoon of {}", "an image: {}")
@@ -158,10 +158,8 @@ def chosen(relevance: Tensor, dt: Tensor, settings: Settings) -> Tensor:
     return kept / kept.abs().max()
 
 
-class GlobalDirection:
+class GlobalDirection(Edit):
     """Global directions as a Method: a straight way, the same for every still."""
-
-    visual = False
 
     def __init__(
         self,
@@ -178,17 +176,13 @@ class GlobalDirection:
             raise LGFAError(f"there are {count} relevances and {len(directions.std)} deviations "
                             "of style channels: they do not belong together.")
         split(directions.std, generator.synthesis)      # refuses those of another generator
+        super().__init__(generator.config)
         self.synthesis, self.clip = generator.synthesis, clip
         self.directions, self.settings = directions, settings
-        self.num_layers, self.w_dim = generator.num_layers, generator.config.w_dim
-        self.resolution = generator.resolution
 
-    def embed(self, x: Tensor | None, text: str) -> tuple[None, Tensor]:
+    def embed(self, still: Tensor | None, prompt: Prompt) -> Embedded:
         """No z_v; z_t [1, d] is the direction dt."""
-        return None, text_direction(self.clip, text, self.settings)[None]
-
-    def content(self, w_inv: Tensor, z_v: Tensor | None) -> Tensor:
-        return w_inv
+        return Embedded(None, text_direction(self.clip, prompt.text, self.settings)[None])
 
     def styles(self, z_t: Tensor) -> list[Tensor]:
         """Changes of the styles of each convolution, for z_t [1, d]."""
@@ -200,9 +194,5 @@ class GlobalDirection:
         return to_codes(self.synthesis, self.styles(z_t))
 
     @torch.no_grad()
-    def __call__(
-        self, w_s: Tensor, z_v: Tensor | None, z_t: Tensor, frames: int, seed: int,
-    ) -> Tensor:
-        if frames == 1:
-            return w_s[:, None].clone()
-        return straight(w_s, w_s + self.offset(z_t).to(w_s), frames)
+    def edited(self, w_s: Tensor, embedded: Embedded) -> Tensor:
+        return w_s + self.offset(embedded.z_t).to(w_s)

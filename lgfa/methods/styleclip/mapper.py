@@ -20,10 +20,12 @@ import torch
 from torch import Tensor, nn
 
 from ...config import Frozen
+from ...embed.clip import CLIP
+from ...embed.e4e import Encoder
 from ...errors import LGFAError
 from ...nn.layers import EqualizedLinear
 from ...nn.ops import scaled_leaky_relu
-from ...trajectory.chain import straight
+from ..method import Edit, Embedded, Prompt
 
 RATE_MULTIPLIER = 0.01                      # of the linear layers
 SLICES = {"coarse": slice(0, 4), "medium": slice(4, 8), "fine": slice(8, None),
@@ -104,15 +106,13 @@ def file_name(text: str) -> str:
     return f"mapper-{slug}-{hashlib.sha256(plain(text).encode()).hexdigest()[:8]}.safetensors"
 
 
-class Mapped:
+class Mapped(Edit):
     """Latent mappers as a Method: a straight way from the still to its edited code.
 
-    Every mapper shows its own sentence and no other; one whose file names none takes any. The seed
-    changes nothing.
+    Every mapper shows its own sentence and no other; one whose file names none takes any.
     """
 
-    visual = False
-    looks_at_start = True                   # a later motion begins from what it sees
+    carries_on = True                       # a later sentence begins from what it sees
 
     def __init__(self, mappers: Sequence[LatentMapper]) -> None:
         if not mappers:
@@ -123,12 +123,18 @@ class Mapped:
                 raise LGFAError(f"the mappers of {first.text!r} and {config.text!r} belong to "
                                 f"different generators ({first.num_layers} and "
                                 f"{config.num_layers} codes of {first.w_dim} and {config.w_dim}).")
+        super().__init__(first)
         self.mappers = list(mappers)
-        self.num_layers, self.w_dim = first.num_layers, first.w_dim
-        self.resolution = first.resolution
 
-    def embed(self, x: Tensor | None, text: str) -> tuple[None, Tensor]:
+    @classmethod
+    def of(
+        cls, network: LatentMapper, clip: CLIP | None = None, encoder: Encoder | None = None,
+    ) -> Mapped:
+        return cls([network])
+
+    def embed(self, still: Tensor | None, prompt: Prompt) -> Embedded:
         """No z_v; z_t [1, number of mappers] is 1 at the sentence's own. LGFAError for others."""
+        text = prompt.text
         known = [mapper.config.text for mapper in self.mappers]
         fitting = [i for i, name in enumerate(known) if not name or plain(name) == plain(text)]
         if not fitting:
@@ -137,18 +143,10 @@ class Mapped:
                             f"is none for {text!r}: use {names}, or train another.")
         z_t = torch.zeros(1, len(known), device=next(self.mappers[0].parameters()).device)
         z_t[0, fitting[0]] = 1.0
-        return None, z_t
-
-    def content(self, w_inv: Tensor, z_v: Tensor | None) -> Tensor:
-        return w_inv
+        return Embedded(None, z_t)
 
     @torch.no_grad()
-    def __call__(
-        self, w_s: Tensor, z_v: Tensor | None, z_t: Tensor, frames: int, seed: int,
-    ) -> Tensor:
-        if z_t.shape[-1] != len(self.mappers):
+    def edited(self, w_s: Tensor, embedded: Embedded) -> Tensor:
+        if embedded.z_t.shape[-1] != len(self.mappers):
             raise LGFAError("StyleCLIP mappers choose by sentence: take z_t from their own embed.")
-        if frames == 1:
-            return w_s[:, None].clone()
-        mapper = self.mappers[int(z_t[0].argmax())]
-        return straight(w_s, mapper(w_s), frames)
+        return self.mappers[int(embedded.z_t[0].argmax())](w_s)

@@ -26,7 +26,8 @@ from ...frames.latent_space import samples, spread
 from ...hashes import tensor_hash
 from ...nn.modules import half
 from ...training import losses
-from ..baselines import Parts, check_still, straight
+from ..baselines import Parts
+from ..method import Edit, Embedded, Prompt
 
 
 @dataclass(frozen=True)
@@ -73,51 +74,35 @@ def distance(w: Tensor, w_s: Tensor, unit: Tensor | None = None) -> Tensor:
     return losses.measured(w - w_s, unit).square().sum(dim=(1, 2))
 
 
-class Optimisation:
+class Optimisation(Edit):
     """Latent optimisation as a Method; every call optimises, the seed changes nothing."""
 
-    resolution: int | None = None
-    visual = False
-    looks_at_start = True                   # a later motion begins from what it sees
+    carries_on = True                       # a later sentence begins from what it sees
 
     def __init__(self, parts: Parts, settings: Settings = Settings()) -> None:   # noqa: B008
         if settings.identity and parts.identity is None:
             raise LGFAError("the identity loss has a weight, but there is no identity network: "
                             "give one or set the weight to 0.")
+        super().__init__(parts.generator.config)
         self.parts, self.settings = parts, settings
-        self.num_layers = parts.generator.num_layers
-        self.w_dim = parts.generator.config.w_dim
-        self.resolution = parts.generator.resolution
         self.unit = spread(samples(parts.generator)) if settings.units == "std" else None
         self._ahead: dict[str, Tensor] = {}
 
     @torch.no_grad()
-    def embed(self, x: Tensor | None, text: str) -> tuple[None, Tensor]:
+    def embed(self, still: Tensor | None, prompt: Prompt) -> Embedded:
         """No z_v; z_t [1, d] of the frozen CLIP."""
-        return None, self.parts.clip.encode_text([text]).float()
+        return Embedded(None, self.parts.clip.encode_text([prompt.text]).float())
 
-    def content(self, w_inv: Tensor, z_v: Tensor | None) -> Tensor:
-        return w_inv
+    def edited(self, w_s: Tensor, embedded: Embedded) -> Tensor:
+        known = self._ahead.get(_name(w_s, embedded.z_t))
+        return self.edit(w_s, embedded.z_t) if known is None else known
 
-    def __call__(
-        self, w_s: Tensor, z_v: Tensor | None, z_t: Tensor, frames: int, seed: int,
-    ) -> Tensor:
-        if frames == 1:
-            return w_s[:, None].clone()
-        edited = self._ahead.get(_name(w_s, z_t))
-        return straight(w_s, self.edit(w_s, z_t) if edited is None else edited, frames)
-
-    def ahead(
-        self,
-        w_s: Tensor,                        # [B, L, w_dim], stills
-        texts: Sequence[str],               # B
-    ) -> None:
-        """Optimises clips that will be asked for next, together, in half the time; what was kept
-        of earlier ones goes."""
-        z_t = torch.cat([self.embed(None, text)[1] for text in texts])
-        edited = self.edit(w_s, z_t)
+    def begin(self, stills: Tensor, prompts: Sequence[Prompt]) -> None:
+        """Optimises the clips together, in half the time; what was kept of earlier ones goes."""
+        z_t = torch.cat([self.embed(None, prompt).z_t for prompt in prompts])
+        edited = self.edit(stills, z_t)
         self._ahead = {_name(*one): edited[i:i + 1] for i, one in
-                       enumerate(zip(w_s.split(1), z_t.split(1), strict=True))}
+                       enumerate(zip(stills.split(1), z_t.split(1), strict=True))}
 
     def edit(
         self,
@@ -130,7 +115,7 @@ class Optimisation:
         Adam works number by number and the losses of clips are summed, so a clip's result does
         not depend on its neighbours (up to rounding).
         """
-        check_still(w_s, self.parts.generator)
+        self.parts.generator.synthesis.check(w_s)
         if len(z_t) not in (1, len(w_s)):
             raise LGFAError(f"{len(w_s)} stills need as many sentences or one, not {len(z_t)}.")
         settings = self.settings

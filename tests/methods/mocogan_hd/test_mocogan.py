@@ -16,7 +16,8 @@ from lgfa.config import GeneratorConfig, check_fits
 from lgfa.errors import LGFAError
 from lgfa.formats import kinds
 from lgfa.frames.stylegan2 import Generator
-from lgfa.methods.baselines import BASELINES, Parts
+from lgfa.methods.baselines import Parts, baseline
+from lgfa.methods.method import Embedded, Prompt
 from lgfa.methods.mocogan_hd import critics, training
 from lgfa.methods.mocogan_hd.motion import Mocogan, MocoganConfig, MotionGenerator
 from lgfa.nn.covariance import principal_axes
@@ -72,12 +73,12 @@ def test_a_step_is_bounded_along_each_axis():
 def test_method_starts_at_the_still_and_obeys_the_seed():
     method = Mocogan(small_motion())
     w_s = torch.randn(1, LAYERS, W_DIM)
-    z_v, z_t = method.embed(None, "anything")
-    assert z_v is None and z_t.shape == (1, 1) and method.content(w_s, None) is w_s
-    path = method(w_s, z_v, z_t, 9, seed=3)
+    read = method.embed(None, Prompt("anything"))
+    assert read.z_v is None and read.z_t.shape == (1, 1) and method.content(w_s, read) is w_s
+    path = method(w_s, read, 9, seed=3)
     assert path.shape == (1, 9, LAYERS, W_DIM) and torch.equal(path[:, 0], w_s)
-    assert torch.equal(path, method(w_s, z_v, z_t, 9, seed=3))
-    assert not torch.equal(path, method(w_s, z_v, z_t, 9, seed=4))
+    assert torch.equal(path, method(w_s, read, 9, seed=3))
+    assert not torch.equal(path, method(w_s, read, 9, seed=4))
     moved = path - w_s[:, None]                     # alike in all layers
     assert torch.allclose(moved, moved[:, :, :1].expand_as(moved), atol=1e-5)
 
@@ -85,7 +86,7 @@ def test_method_starts_at_the_still_and_obeys_the_seed():
 @pytest.mark.parametrize("frames", [1, 2, 30])
 def test_any_number_of_frames_goes_on_from_fewer(frames):
     method, w_s = Mocogan(small_motion()), torch.randn(1, LAYERS, W_DIM)
-    path, longer = (method(w_s, None, torch.zeros(1, 1), n, 0) for n in (frames, 40))
+    path, longer = (method(w_s, Embedded(None, torch.zeros(1, 1)), n, 0) for n in (frames, 40))
     assert path.shape[1] == frames and torch.allclose(path, longer[:, :frames], atol=1e-6)
 
 
@@ -94,7 +95,7 @@ def test_shapes_are_refused_in_a_sentence():
     with pytest.raises(LGFAError, match="takes codes"):
         motion(torch.zeros(2, W_DIM + 1), torch.zeros(2, 3, W_DIM))
     with pytest.raises(LGFAError, match="one code"):
-        Mocogan(motion)(torch.zeros(2, LAYERS, W_DIM), None, torch.zeros(1, 1), 3, 0)
+        Mocogan(motion)(torch.zeros(2, LAYERS, W_DIM), Embedded(None, torch.zeros(1, 1)), 3, 0)
     with pytest.raises(LGFAError, match="no more components"):
         MocoganConfig(w_dim=4, components=5)
 
@@ -254,7 +255,7 @@ def test_a_stopped_training_goes_on_as_if_it_had_not(tmp_path, monkeypatch):
 def test_baseline_of_the_table(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "Settings",
                         lambda: replace(SMALL, steps=100, pool=100, components=W_DIM))
-    entry = BASELINES["mocogan-hd"]
+    entry = baseline("mocogan-hd")
     parts = Parts(toon_generator(), None, domain="toon")
     assert entry.units(["a", "b"]) == ["motion"]
     file = entry.train("motion", parts, tmp_path, lambda line: None, scale=0.01)
@@ -394,8 +395,3 @@ def test_given_people_stay_who_they_are():
 def test_time_is_a_share_of_the_video():
     one, two = (videos.courses(4, n, torch.Generator().manual_seed(3)) for n in (5, 9))
     assert torch.allclose(one, two[:, ::2], atol=1e-5)
-
-
-def test_kind_and_module_of_the_table():
-    assert BASELINES["mocogan-hd"].module == "methods.mocogan_hd.training"
-    assert callable(training.train)

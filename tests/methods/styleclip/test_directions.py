@@ -16,6 +16,7 @@ from lgfa.embed.clip import CLIP
 from lgfa.errors import LGFAError
 from lgfa.frames.stylegan2 import Generator
 from lgfa.methods.baselines import Parts, baseline
+from lgfa.methods.method import Embedded, Prompt
 from lgfa.methods.styleclip import directions as styleclip
 from lgfa.methods.styleclip import relevance as directions
 
@@ -220,7 +221,7 @@ def test_a_channel_with_a_known_effect_is_found():
     alone.relevance[37:39] = found.relevance[37:39]
     method = styleclip.GlobalDirection(parts.generator, parts.clip, alone,
                                        styleclip.Settings(alpha=2, channels=2, **COLOUR_SETTINGS))
-    z_t = method.embed(None, "blue")[1]
+    z_t = method.embed(None, Prompt("blue")).z_t
     ds = method.styles(z_t)[4]
     assert ds[5] > 0 > ds[6] and int(ds.ne(0).sum()) == 2
     w = codes(parts.generator, 8)
@@ -234,7 +235,7 @@ def test_alpha_scales_the_edit(parts, found):
     one, two = (styleclip.GlobalDirection(
         parts.generator, parts.clip, found,
         styleclip.Settings(alpha=alpha, **COLOUR_SETTINGS)) for alpha in (1.0, 2.0))
-    z_t = one.embed(None, "red")[1]
+    z_t = one.embed(None, Prompt("red")).z_t
     assert torch.allclose(2 * one.offset(z_t), two.offset(z_t), atol=1e-5)
     largest = torch.cat(one.styles(z_t)).abs() / found.std
     assert float(largest.max()) == pytest.approx(1.0, abs=1e-5)
@@ -243,12 +244,12 @@ def test_alpha_scales_the_edit(parts, found):
 def test_a_clip_begins_at_the_still_and_goes_straight(parts, found):
     method = styleclip.GlobalDirection(parts.generator, parts.clip, found,
                                        styleclip.Settings(**COLOUR_SETTINGS))
-    w, z_t = codes(parts.generator, 1), method.embed(None, "red")[1]
-    path = method(w, None, z_t, 5, seed=0)
+    w, z_t = codes(parts.generator, 1), method.embed(None, Prompt("red")).z_t
+    path = method(w, Embedded(None, z_t), 5, seed=0)
     assert torch.equal(path[:, 0], w)
     assert torch.allclose(path[:, -1], w + method.offset(z_t), atol=1e-6)
     assert torch.allclose(path[:, 2], (path[:, 0] + path[:, -1]) / 2, atol=1e-5)
-    assert torch.equal(path, method(w, None, z_t, 5, seed=1))
+    assert torch.equal(path, method(w, Embedded(None, z_t), 5, seed=1))
 
 
 # ---- files
@@ -290,7 +291,8 @@ def test_public_files_load(real, tmp_path):
     found = directions.read(tmp_path / "fs3.npy", real)
     assert torch.allclose(found.std, directions.statistics(real, directions.Settings())[1][:24])
     method = styleclip.GlobalDirection(real.generator, real.clip, found)
-    assert torch.equal(method.offset(method.embed(None, "smiling")[1])[3:], torch.zeros(3, 24))
+    z_t = method.embed(None, Prompt("smiling")).z_t
+    assert torch.equal(method.offset(z_t)[3:], torch.zeros(3, 24))
 
 
 def test_files_of_another_generator_are_refused(real, tmp_path):

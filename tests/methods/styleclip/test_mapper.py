@@ -11,6 +11,7 @@ from lgfa import Animator, formats
 from lgfa.errors import LGFAError
 from lgfa.formats.layouts import rosinality
 from lgfa.methods.baselines import Parts, baseline
+from lgfa.methods.method import Embedded, Prompt
 from lgfa.methods.styleclip import mapper_training as training
 from lgfa.methods.styleclip.mapper import LatentMapper, Mapped, MapperConfig, file_name
 
@@ -162,26 +163,26 @@ def test_settings_that_no_mapper_has(choices):
 
 def test_a_mapper_shows_its_own_sentence_only():
     method = Mapped([tiny_mapper("The person is smiling"), tiny_mapper("angry", parts=("fine",))])
-    z = method.embed(None, " the person  is smiling.")[1]
-    assert z.tolist() == [[1.0, 0.0]]
+    z = method.embed(None, Prompt(" the person  is smiling."))
+    assert z.z_t.tolist() == [[1.0, 0.0]]
     w = codes(1)
-    path = method(w, None, z, 4, seed=0)
+    path = method(w, z, 4, seed=0)
     assert torch.equal(path[:, 0], w)
     with torch.no_grad():
         assert torch.equal(path[:, -1], method.mappers[0](w))
     assert torch.allclose(path[:, 1], w + (path[:, -1] - w) / 3, atol=1e-6)
-    other = method(w, None, method.embed(None, "angry")[1], 4, seed=0)
+    other = method(w, method.embed(None, Prompt("angry")), 4, seed=0)
     assert not torch.allclose(other[:, -1], path[:, -1], atol=1e-3)
     with pytest.raises(LGFAError, match="'The person is smiling', 'angry'"):
-        method.embed(None, "sad")
+        method.embed(None, Prompt("sad"))
     with pytest.raises(LGFAError, match="own embed"):
-        method(w, None, torch.zeros(1, 20), 4, seed=0)
+        method(w, Embedded(None, torch.zeros(1, 20)), 4, seed=0)
     with pytest.raises(LGFAError, match="no StyleCLIP mapper"):
         Mapped([])
     with pytest.raises(LGFAError, match="different generators"):
         Mapped([tiny_mapper("a"), tiny_mapper("b", layers=10)])
     with pytest.raises(LGFAError, match="another generator"):
-        method(codes(1, 10), None, z, 4, seed=0)
+        method(codes(1, 10), z, 4, seed=0)
 
 
 def test_an_animator_loads_a_public_mapper(tmp_path):
