@@ -34,8 +34,8 @@ KINDS = {
                    (("config", "methods.styleclip.mapper:MapperConfig"),)),
     "perceptual": Kind("perceptual trunk", "embed.perceptual:Perceptual",
                        (("config", "config:PerceptualConfig"),)),
-    "attributes": Kind("attribute network", "toon.attributes:Attributes",
-                       (("config", "toon.attributes:AttributesConfig"),)),
+    "attributes": Kind("attribute network", "drawn.attributes:Attributes",
+                       (("config", "drawn.attributes:AttributesConfig"),)),
 }
 
 

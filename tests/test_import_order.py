@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("errors", "registry", "signals", "version"),
     ("config", "devices", "files", "formats.unpickle", "nn", "optional"),
-    ("domains", "hashes", "media"),
+    ("domains", "drawn", "hashes", "media"),
     ("embed", "photo"),
     ("frames", "motion", "toon", "trajectory"),
     ("formats",),

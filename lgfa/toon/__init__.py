@@ -1,2 +1,2 @@
 """The drawn world of toon faces, whose truth is known: parameters.py (what a face's numbers mean;
-open it first), renderer.py, sampling.py, videos.py, captions.py, scene.py, attributes.py."""
+open it first), renderer.py and its parts, sampling.py, videos.py, captions.py, scene.py."""

@@ -1,22 +1,24 @@
 """Sentences about toon faces: paraphrases of every expression and attribute, and held-out ones.
 
-Training sees `PHRASES` in `FRAMES`; `HELD_OUT` phrases are never trained on: they are new
-sentences, made of words that a reader of the training sentences knows.
+Training sees `PHRASES` in the forms of `drawn.captions.Captioner`; `HELD_OUT` sentences are never
+trained on: they are new ones, made of words that a reader of the training sentences knows.
 """
-
 from __future__ import annotations
 
-import torch
+from torch import Tensor
 
-from . import parameters as tb
+from ..drawn.captions import Phrases, Words
+from ..drawn.table import category
+from . import parameters
+from .parameters import EXPRESSION_NAMES, INDEX
 
 SUBJECTS = (
     "the person", "the cartoon person", "a person", "someone", "a cartoon face", "the face",
     "the woman", "the man", "a toon",
-)  # fmt: skip
+)
 
-# expression -> (what completes "The person is ...", what completes "a person with ...")
-PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+#: expression -> (what completes "The person is ...", what completes "a person with ...")
+PHRASES: dict[str, Phrases] = {
     "neutral": (
         ("neutral", "calm", "relaxed", "showing no expression", "looking calm", "serious"),
         ("a neutral face", "a calm face", "no expression", "a relaxed expression", "a blank stare"),
@@ -75,7 +77,9 @@ PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("scared", "afraid", "frightened", "nervous", "terrified", "looking scared"),
         ("a scared face", "a frightened expression", "a nervous look", "scared wide eyes", "fear"),
     ),
-}  # fmt: skip
+}
+
+#: about each expression, never trained on
 HELD_OUT: dict[str, tuple[str, ...]] = {
     "neutral": ("The person is looking relaxed", "a toon with a serious calm expression"),
     "smiling": ("The person is giving a cheerful smile", "a happy grinning face"),
@@ -111,83 +115,53 @@ BACKDROP = {
     "sunset": ("sunset", "at sunset", "an evening sky", "the setting sun"),
     "meadow": ("meadow", "green hills", "on a green meadow", "grass in spring"),
 }
-ATTRIBUTES = ("expression", "hair", "glasses", "age", "backdrop")
+
+#: name -> words of each of its classes, in the order of `labels`
+PARTS = {
+    "hair": tuple(tuple(form.format(name) for form in HAIR) for name, _ in parameters.HAIR),
+    "glasses": GLASSES,
+    "age": AGE,
+    "backdrop": tuple(BACKDROP[name] for name, _, _ in parameters.BACKDROP),
+}
+ATTRIBUTES = ("expression", *PARTS)
 
 
-def labels(params: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Classes of the attributes that captions speak of: name -> long [B] (without expression)."""
-
-    def column(name):
-        return params[:, tb.INDEX[name]]
-
-    age = column("age")
+def labels(
+    params: Tensor,                         # [B, K]
+) -> dict[str, Tensor]:
+    """Classes of the attributes that captions speak of, but for expression: name -> long [B]."""
+    age = params[:, INDEX["age"]]
     return {
-        "hair": tb.category(column("hair_color"), len(tb.HAIR)),
-        "glasses": (column("glasses") > 0.5).long(),
+        "hair": category(params[:, INDEX["hair_color"]], len(parameters.HAIR)),
+        "glasses": (params[:, INDEX["glasses"]] > 0.5).long(),
         "age": (age > 0.25).long() + (age > 0.65).long(),
-        "backdrop": tb.category(column("backdrop"), len(tb.BACKDROP)),
+        "backdrop": category(params[:, INDEX["backdrop"]], len(parameters.BACKDROP)),
     }
 
 
-class Captioner:
-    """Random true sentences. `train=False` would be a different list: see HELD_OUT."""
-
-    def __init__(self, generator: torch.Generator):
-        self.generator = generator
-
-    def pick(self, options):
-        return options[int(torch.randint(len(options), (), generator=self.generator))]
-
-    def chance(self, p: float) -> bool:
-        return float(torch.rand((), generator=self.generator)) < p
-
-    def phrase(self, attribute: str, value: int) -> str:
-        """Words for one attribute, to stand after "with" or between commas."""
-        if attribute == "hair":
-            return self.pick(HAIR).format(tb.HAIR[value][0])
-        if attribute == "glasses":
-            return self.pick(GLASSES[value])
-        if attribute == "age":
-            return self.pick(AGE[value])
-        return self.pick(BACKDROP[tb.BACKDROP[value][0]])
-
-    def expression(self, value: int) -> str:
-        """A sentence for one expression alone."""
-        verbs, nouns = PHRASES[tb.EXPRESSION_NAMES[value]]
-        subject = self.pick(SUBJECTS)
-        if self.chance(0.55):
-            link = self.pick(("is ", "is ", "is ", "", "who is "))
-            text = f"{subject} {link}{self.pick(verbs)}"
-        else:
-            text = self.pick((f"{subject} with {{}}", "{}", f"{subject} has {{}}")).format(
-                self.pick(nouns)
-            )
-        return text[0].upper() + text[1:] if self.chance(0.6) else text
-
-    def sentence(self, values: dict[str, int]) -> str:
-        """A sentence that says exactly the given attributes, in random order after the face."""
-        names = [n for n in values if n != "expression"]
-        order = torch.randperm(len(names), generator=self.generator).tolist()
-        rest = [self.phrase(names[i], values[names[i]]) for i in order]
-        if "expression" in values:
-            head = self.expression(values["expression"])
-        else:
-            head = self.pick(SUBJECTS) if self.chance(0.8) or not rest else rest.pop(0)
-        joint = self.pick((", ", ", ", " and ", " with "))
-        return head + "".join(joint + r for r in rest)
-
-
-def zero_shot(attribute: str) -> list[list[str]]:
-    """Sentences per class to measure CLIP with, in the words of the training."""
+def zero_shot(
+    attribute: str,                         # of ATTRIBUTES
+) -> list[list[str]]:
+    """Sentences of each class to measure CLIP with, in the words of the training."""
     if attribute == "expression":
-        return [
-            [f"The person is {v}" for v in verbs] + [f"a person with {n}" for n in nouns]
-            for verbs, nouns in (PHRASES[name] for name in tb.EXPRESSION_NAMES)
-        ]
+        return [[f"The person is {verb}" for verb in verbs]
+                + [f"a person with {noun}" for noun in nouns]
+                for verbs, nouns in (PHRASES[name] for name in EXPRESSION_NAMES)]
     if attribute == "hair":
-        return [[f"a person with {n} hair"] for n, _ in tb.HAIR]
+        return [[f"a person with {name} hair"] for name, _ in parameters.HAIR]
     if attribute == "glasses":
         return [["a person without glasses"], ["a person wearing glasses"]]
     if attribute == "age":
-        return [[f"the person, {p}" for p in group] for group in AGE]
-    return [[f"a person, {p}" for p in BACKDROP[n]] for n, _, _ in tb.BACKDROP]
+        return [[f"the person, {words}" for words in group] for group in AGE]
+    return [[f"a person, {words}" for words in group] for group in PARTS["backdrop"]]
+
+
+WORDS = Words(
+    subjects=SUBJECTS,
+    expressions=PHRASES,
+    held_out=HELD_OUT,
+    attributes=PARTS,
+    said={"hair": 0.3, "glasses": 0.25, "age": 0.15, "backdrop": 0.3},
+    labels=labels,
+    questions=zero_shot,
+)

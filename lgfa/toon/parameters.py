@@ -1,23 +1,15 @@
 """The toon face's parameter table: names, ranges, colours, named categories and expressions.
 
-A face is one row of `K` numbers; `INDEX[name]` is its column. Identity parameters say who it is,
-backdrop what is behind, expression parameters what the face does. Everything else in
-`lgfa.toon` (drawing, captions, sampling, measuring) reads this table and nothing but it.
+A face is one row of `K` numbers; `INDEX[name]` is its column. Identity parameters say who it is and
+what is behind, expression parameters what the face does. Everything else in `lgfa.toon` (drawing,
+captions, sampling, measuring) reads this table and nothing but it.
 """
-
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
+from torch import Tensor
 
-
-class Parameter(NamedTuple):
-    name: str
-    low: float
-    high: float
-    meaning: str
-
+from ..drawn.table import Parameter
 
 IDENTITY = (
     Parameter("skin", 0, 1, "skin tone, light to dark"),
@@ -63,11 +55,11 @@ EXPRESSION = (
 PARAMETERS = IDENTITY + EXPRESSION
 NAMES = tuple(p.name for p in PARAMETERS)
 INDEX = {name: i for i, name in enumerate(NAMES)}
-K = len(NAMES)
+K = len(NAMES)                              # 37
 EXPRESSION_SLICE = slice(len(IDENTITY), K)
-POSE = ("shift_x", "shift_y", "roll")
+POSE = ("shift_x", "shift_y", "roll")       # 0 in the domain: its faces are aligned
 
-# colour tables: (name, rgb in 0..1); a parameter in 0..1 walks along them with plateaus
+# Colours: (name, rgb in 0..1); a parameter in 0..1 walks along them with plateaus.
 SKIN = (
     ("fair", (1.00, 0.89, 0.80)),
     ("light", (0.99, 0.81, 0.67)),
@@ -98,7 +90,7 @@ SHIRT = (
     ("white", (0.95, 0.94, 0.91)),
     ("charcoal", (0.29, 0.29, 0.34)),
 )
-# backdrops: (name, rgb of the top, rgb of the bottom); the drawing adds sun, clouds, rain, ...
+# Backdrops: (name, rgb of the top, rgb of the bottom); the drawing adds sun, clouds, rain, ..
 BACKDROP = (
     ("sunny", (0.47, 0.76, 0.97), (0.86, 0.95, 0.98)),
     ("cloudy", (0.66, 0.74, 0.81), (0.86, 0.89, 0.91)),
@@ -107,90 +99,49 @@ BACKDROP = (
     ("sunset", (0.62, 0.40, 0.66), (1.00, 0.72, 0.45)),
     ("meadow", (0.80, 0.93, 0.80), (0.55, 0.80, 0.46)),
 )
-PLATEAU = 2.5  # steepness between two entries of a table: 1 = linear, larger = longer plateaus
 
 NEUTRAL = {
     "curve": 0.12, "open": 0.0, "mouth_width": 0.0, "wave": 0.0, "lip": 0.0, "tongue": 0.0,
     "lid_left": 1.0, "lid_right": 1.0, "happy_lids": 0.0, "brow_height": 0.0, "brow_angle": 0.0,
     "gaze_x": 0.0, "gaze_y": 0.0, "blush": 0.12, "tears": 0.0,
     "shift_x": 0.0, "shift_y": 0.0, "roll": 0.0,
-}  # fmt: skip
+}
+
+#: what each differs in from the neutral face, which comes first
 EXPRESSIONS: dict[str, dict[str, float]] = {
     "neutral": {},
-    "smiling": dict(curve=0.95, mouth_width=0.5, blush=0.5, brow_height=0.15),
-    "laughing": dict(
-        curve=1.0, open=0.9, mouth_width=0.6, lid_left=0.0, lid_right=0.0, happy_lids=1.0,
-        brow_height=0.5, blush=0.6,
-    ),
-    "sad": dict(
-        curve=-0.8, brow_angle=0.9, lid_left=0.75, lid_right=0.75, gaze_y=0.6, mouth_width=-0.2,
-    ),
-    "crying": dict(
-        curve=-0.95, open=0.55, mouth_width=0.15, brow_angle=1.0, lid_left=0.3, lid_right=0.3,
-        tears=1.0, blush=0.6,
-    ),
-    "angry": dict(
-        curve=-0.75, brow_angle=-1.0, brow_height=-0.6, lid_left=0.8, lid_right=0.8,
-        mouth_width=0.15,
-    ),
-    "surprised": dict(
-        curve=0.0, open=0.85, mouth_width=-0.7, lid_left=1.3, lid_right=1.3, brow_height=1.0,
-    ),
-    "closing eyes": dict(lid_left=0.0, lid_right=0.0, happy_lids=0.0, curve=0.2),
-    "winking": dict(
-        lid_left=1.05, lid_right=0.0, happy_lids=0.8, curve=0.75, mouth_width=0.25,
-        brow_height=0.2, blush=0.3,
-    ),
-    "pouting": dict(
-        curve=-0.35, lip=1.0, mouth_width=-0.8, brow_angle=-0.45, brow_height=-0.2, blush=0.75,
-    ),
-    "disgusted": dict(
-        curve=-0.5, open=0.3, tongue=1.0, wave=0.8, lid_left=0.5, lid_right=0.5,
-        brow_angle=-0.5, brow_height=-0.5, mouth_width=0.2,
-    ),
-    "sleepy": dict(
-        curve=-0.05, open=0.35, mouth_width=-0.45, lid_left=0.35, lid_right=0.35,
-        brow_height=0.35, brow_angle=0.3,
-    ),
-    "shouting": dict(
-        curve=-0.6, open=1.0, mouth_width=0.5, brow_angle=-1.0, brow_height=-0.5,
-        lid_left=1.0, lid_right=1.0,
-    ),
-    "scared": dict(
-        curve=-0.45, open=0.25, wave=1.0, mouth_width=0.45, lid_left=1.25, lid_right=1.25,
-        brow_angle=0.9, brow_height=0.6,
-    ),
-}  # fmt: skip
+    "smiling": {"curve": 0.95, "mouth_width": 0.5, "blush": 0.5, "brow_height": 0.15},
+    "laughing": {"curve": 1.0, "open": 0.9, "mouth_width": 0.6, "lid_left": 0.0, "lid_right": 0.0,
+                 "happy_lids": 1.0, "brow_height": 0.5, "blush": 0.6},
+    "sad": {"curve": -0.8, "brow_angle": 0.9, "lid_left": 0.75, "lid_right": 0.75, "gaze_y": 0.6,
+            "mouth_width": -0.2},
+    "crying": {"curve": -0.95, "open": 0.55, "mouth_width": 0.15, "brow_angle": 1.0,
+               "lid_left": 0.3, "lid_right": 0.3, "tears": 1.0, "blush": 0.6},
+    "angry": {"curve": -0.75, "brow_angle": -1.0, "brow_height": -0.6, "lid_left": 0.8,
+              "lid_right": 0.8, "mouth_width": 0.15},
+    "surprised": {"curve": 0.0, "open": 0.85, "mouth_width": -0.7, "lid_left": 1.3,
+                  "lid_right": 1.3, "brow_height": 1.0},
+    "closing eyes": {"lid_left": 0.0, "lid_right": 0.0, "happy_lids": 0.0, "curve": 0.2},
+    "winking": {"lid_left": 1.05, "lid_right": 0.0, "happy_lids": 0.8, "curve": 0.75,
+                "mouth_width": 0.25, "brow_height": 0.2, "blush": 0.3},
+    "pouting": {"curve": -0.35, "lip": 1.0, "mouth_width": -0.8, "brow_angle": -0.45,
+                "brow_height": -0.2, "blush": 0.75},
+    "disgusted": {"curve": -0.5, "open": 0.3, "tongue": 1.0, "wave": 0.8, "lid_left": 0.5,
+                  "lid_right": 0.5, "brow_angle": -0.5, "brow_height": -0.5, "mouth_width": 0.2},
+    "sleepy": {"curve": -0.05, "open": 0.35, "mouth_width": -0.45, "lid_left": 0.35,
+               "lid_right": 0.35, "brow_height": 0.35, "brow_angle": 0.3},
+    "shouting": {"curve": -0.6, "open": 1.0, "mouth_width": 0.5, "brow_angle": -1.0,
+                 "brow_height": -0.5, "lid_left": 1.0, "lid_right": 1.0},
+    "scared": {"curve": -0.45, "open": 0.25, "wave": 1.0, "mouth_width": 0.45, "lid_left": 1.25,
+               "lid_right": 1.25, "brow_angle": 0.9, "brow_height": 0.6},
+}
 EXPRESSION_NAMES = tuple(EXPRESSIONS)
 
 
-def expression_table() -> torch.Tensor:
-    """[E, K] parameter rows holding only the named expressions (identity columns are zero)."""
+def expression_table() -> Tensor:
+    """Rows that hold the named expressions alone; identity columns are zero. [E, K]"""
     rows = torch.zeros(len(EXPRESSIONS), K)
-    for i, change in enumerate(EXPRESSIONS.values()):
+    for row, change in zip(rows, EXPRESSIONS.values(), strict=True):
         for name, value in {**NEUTRAL, **change}.items():
-            rows[i, INDEX[name]] = value
+            row[INDEX[name]] = value
     return rows
-
-
-def palette(t: torch.Tensor, colors) -> torch.Tensor:
-    """Walk a colour table: t [B] in 0..1 -> rgb [B, 3]; flat near each entry, steep between."""
-    weights = category_weights(t, len(colors))
-    return weights @ torch.tensor(colors, dtype=t.dtype, device=t.device)
-
-
-def category_weights(t: torch.Tensor, n: int) -> torch.Tensor:
-    """Share of each of n table entries at position t: [B] in 0..1 -> [B, n], rows sum to 1."""
-    x = t.clamp(0, 1) * (n - 1)
-    i = x.floor().clamp(max=n - 2)
-    f = (((x - i) - 0.5) * PLATEAU + 0.5).clamp(0, 1)
-    i = i.long()
-    weights = torch.zeros(len(t), n, dtype=t.dtype, device=t.device)
-    weights.scatter_(1, i[:, None], (1 - f)[:, None])
-    weights.scatter_add_(1, i[:, None] + 1, f[:, None])
-    return weights
-
-
-def category(t: torch.Tensor, n: int) -> torch.Tensor:
-    """Nearest table entry of position t in 0..1 -> long, same shape."""
-    return (t.clamp(0, 1) * (n - 1)).round().long()

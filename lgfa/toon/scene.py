@@ -5,7 +5,6 @@ one backdrop, as a photograph would show them; `lgfa_toon_face` is one face as t
 frames it. Beside each picture lies a text file of the five points of its faces, a line a face,
 since detectors of human faces do not know toons.
 """
-
 from __future__ import annotations
 
 import math
@@ -16,65 +15,80 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFilter
+from torch import Tensor
 
 from ..media.examples import FOLDER
 from ..photo.align import points_text
-from . import parameters as tb
-from .renderer import EYE_Y, MOUTH_Y, NOSE_Y, render
+from . import parameters
+from .canvas import EYE_Y, MOUTH_Y, NOSE_Y
+from .parameters import INDEX, NAMES, NEUTRAL, K
+from .renderer import render
 
-SIZE = (640, 400)  # width and height of the scene
-FINER = 3  # the scene is drawn so many times larger, then shrunk
-FACE_SIZE = 256
+SIZE = (640, 400)                           # width and height of the scene
+FINER = 3                                   # the scene is drawn so many times larger, then shrunk
+FACE_SIZE = 256                             # side of the single face
+
+Rgb = tuple[int, int, int]                  # a colour, 0..255
 
 
 class Figure(NamedTuple):
     """A toon in the scene; the square is what the domain would frame."""
 
-    params: torch.Tensor  # [1, K]
-    x: float  # centre of the square, pixels of the scene
+    params: Tensor                          # [1, K]
+    x: float                                # centre of the square, pixels of the scene
     y: float
-    side: float  # of the square
-    lean: float  # degrees, clockwise
+    side: float                             # of the square
+    lean: float                             # degrees, clockwise
 
 
-def person(expression: dict[str, float] | None = None, **identity: float) -> torch.Tensor:
-    """Parameters [1, K] of a named person with a neutral (or the given) expression."""
-    params = torch.zeros(1, tb.K)
-    for name, value in {**tb.NEUTRAL, **identity, **(expression or {})}.items():
-        params[0, tb.INDEX[name]] = value
+#: what parameters that walk along names walk along
+LISTS = {"skin": parameters.SKIN, "hair_color": parameters.HAIR, "iris": parameters.IRIS,
+         "shirt": parameters.SHIRT, "backdrop": parameters.BACKDROP}
+
+
+def person(
+    **values: float,                        # parameters that are not 0 or, of the face, neutral
+) -> Tensor:
+    """Parameters of one person. [1, K]"""
+    params = torch.zeros(1, K)
+    for name, value in {**NEUTRAL, **values}.items():
+        params[0, INDEX[name]] = value
     return params
 
 
-def _shade(names, wanted: str) -> float:
-    """Place of a named colour on its parameter's range 0..1."""
-    return [entry[0] for entry in names].index(wanted) / (len(names) - 1)
+def place(
+    parameter: str,                         # that walks along a list of names
+    wanted: str,                            # one of them
+) -> float:
+    """Place of a named colour or backdrop on its parameter's range, 0..1."""
+    names = [entry[0] for entry in LISTS[parameter]]
+    return names.index(wanted) / (len(names) - 1)
 
 
 WOMAN = person(
-    skin=_shade(tb.SKIN, "light"), hair_color=_shade(tb.HAIR, "brown"), hair_length=0.85,
-    hair_fringe=0.55, hair_sweep=0.6, iris=_shade(tb.IRIS, "blue"), brow_weight=0.4, nose=0.4,
-    age=0.45, shirt=_shade(tb.SHIRT, "blue"), backdrop=_shade(tb.BACKDROP, "sunny"),
-)  # fmt: skip
+    skin=place("skin", "light"), hair_color=place("hair_color", "brown"), hair_length=0.85,
+    hair_fringe=0.55, hair_sweep=0.6, iris=place("iris", "blue"), brow_weight=0.4, nose=0.4,
+    age=0.45, shirt=place("shirt", "blue"), backdrop=place("backdrop", "sunny"))
 GIRL = person(
-    skin=_shade(tb.SKIN, "light"), hair_color=_shade(tb.HAIR, "red"), hair_length=0.25,
-    hair_fringe=0.75, hair_sweep=-0.3, tails=1.0, iris=_shade(tb.IRIS, "blue"), eye_size=0.6,
-    brow_weight=0.3, nose=0.15, head_width=0.3, age=0.0, shirt=_shade(tb.SHIRT, "red"),
-    backdrop=_shade(tb.BACKDROP, "sunny"),
-)  # fmt: skip
+    skin=place("skin", "light"), hair_color=place("hair_color", "red"), hair_length=0.25,
+    hair_fringe=0.75, hair_sweep=-0.3, tails=1.0, iris=place("iris", "blue"), eye_size=0.6,
+    brow_weight=0.3, nose=0.15, head_width=0.3, age=0.0, shirt=place("shirt", "red"),
+    backdrop=place("backdrop", "sunny"))
 BOY = person(
-    skin=_shade(tb.SKIN, "tan"), hair_color=_shade(tb.HAIR, "black"), hair_length=0.05,
-    hair_fringe=0.5, hair_sweep=-0.5, iris=_shade(tb.IRIS, "brown"), brow_weight=0.7, nose=0.5,
-    age=0.4, shirt=_shade(tb.SHIRT, "green"), backdrop=_shade(tb.BACKDROP, "sunny"),
-)  # fmt: skip
+    skin=place("skin", "tan"), hair_color=place("hair_color", "black"), hair_length=0.05,
+    hair_fringe=0.5, hair_sweep=-0.5, iris=place("iris", "brown"), brow_weight=0.7, nose=0.5,
+    age=0.4, shirt=place("shirt", "green"), backdrop=place("backdrop", "sunny"))
 FIGURES = (
     Figure(WOMAN, 206, 265, 272, -5.0),
     Figure(GIRL, 444, 300, 202, 7.0),
 )
 
 
-def face_points(params: torch.Tensor) -> np.ndarray:
-    """Five points of one unposed face [1, K] in units of its square, 0..1: [5, 2]."""
-    value = {name: float(params[0, tb.INDEX[name]]) for name in tb.NAMES}
+def face_points(
+    params: Tensor,                         # [1, K], unposed
+) -> np.ndarray:
+    """Eyes, nose and corners of the mouth in units of the face's square, 0..1. [5, 2]"""
+    value = {name: float(params[0, INDEX[name]]) for name in NAMES}
     eye = 0.262 + 0.024 * value["eye_gap"]
     half = 0.225 + 0.095 * value["mouth_width"]
     corner = MOUTH_Y + 0.02 * value["open"] - 0.58 * 0.165 * value["curve"] * (half / 0.225) ** 0.6
@@ -83,7 +97,7 @@ def face_points(params: torch.Tensor) -> np.ndarray:
 
 
 def matrix(figure: Figure) -> np.ndarray:
-    """[2, 3]: (u, v, 1) of the figure's square, 0..1 -> x, y of the scene, its corner = 0."""
+    """(u, v, 1) of the figure's square, 0..1 -> x, y of the scene, its corner = 0. [2, 3]"""
     c, s = math.cos(math.radians(figure.lean)), math.sin(math.radians(figure.lean))
     turn = figure.side * np.array([[c, -s], [s, c]])
     corner = np.array([figure.x, figure.y]) - turn @ [0.5, 0.5]
@@ -91,7 +105,7 @@ def matrix(figure: Figure) -> np.ndarray:
 
 
 def scene_points(figures: tuple[Figure, ...] = FIGURES) -> np.ndarray:
-    """Five points of each figure in pixels of the scene, pixel centres whole: [N, 5, 2]."""
+    """Five points of each figure in pixels of the scene, pixel centres whole. [N, 5, 2]"""
     out = []
     for one in figures:
         unit = np.concatenate([face_points(one.params), np.ones((5, 1))], axis=1)
@@ -99,8 +113,8 @@ def scene_points(figures: tuple[Figure, ...] = FIGURES) -> np.ndarray:
     return np.stack(out)
 
 
-def draw_scene(figures: tuple[Figure, ...] = FIGURES) -> torch.Tensor:
-    """The scene [1, H, W, 3], 0..1."""
+def draw_scene(figures: tuple[Figure, ...] = FIGURES) -> Tensor:
+    """The scene with its figures. [1, H, W, 3], 0..1"""
     canvas = torch.from_numpy(np.asarray(backdrop(), dtype=np.float32) / 255)
     canvas = canvas.permute(2, 0, 1)[None]
     for one in figures:
@@ -109,8 +123,8 @@ def draw_scene(figures: tuple[Figure, ...] = FIGURES) -> torch.Tensor:
     return small.clamp(0, 1).permute(0, 2, 3, 1)
 
 
-def _stand(canvas: torch.Tensor, figure: Figure) -> torch.Tensor:
-    """Lays a figure over the canvas [1, 3, h, w]."""
+def _stand(canvas: Tensor, figure: Figure) -> Tensor:
+    """The canvas [1, 3, h, w], 0..1, with a figure laid over it."""
     cut_out = _cut_out(figure.params, round(figure.side * FINER))
     height, width = canvas.shape[2:]
     there = matrix(figure) * FINER
@@ -118,7 +132,7 @@ def _stand(canvas: torch.Tensor, figure: Figure) -> torch.Tensor:
     y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
     place = torch.stack([x - there[0, 2], y - there[1, 2]], dim=-1).double()
     uv = place @ torch.from_numpy(back).T
-    # below the square the shirt goes on, so that a lean leaves no gap at the scene's edge
+    # Below the square the shirt goes on, so that a lean leaves no gap at the scene's edge.
     v = uv[..., 1]
     uv[..., 1] = torch.where((v > 1) & (v < 1.2), torch.full_like(v, 0.999), v)
     grid = (uv * 2 - 1).float()[None]
@@ -126,14 +140,14 @@ def _stand(canvas: torch.Tensor, figure: Figure) -> torch.Tensor:
     return canvas * (1 - over[:, 3:]) + over[:, :3]
 
 
-def _cut_out(params: torch.Tensor, resolution: int) -> torch.Tensor:
-    """The figure without a backdrop, [1, 4, R, R]: premultiplied colours and coverage."""
+def _cut_out(params: Tensor, resolution: int) -> Tensor:
+    """The figure without a backdrop: premultiplied colours and coverage. [1, 4, R, R], 0..1"""
     black, white = ((render(params, resolution, plain) + 1) / 2 for plain in (0.0, 1.0))
     coverage = (1 - (white - black).mean(1, keepdim=True)).clamp(0, 1)
     return torch.cat([black, coverage], 1)
 
 
-# ----------------------------------------------------------------------------- backdrop
+# ---- backdrop
 
 
 def backdrop() -> Image.Image:
@@ -162,38 +176,46 @@ def backdrop() -> Image.Image:
     return image
 
 
-def _gradient(size, top, bottom) -> Image.Image:
+def _gradient(size: tuple[int, int], top: Rgb, bottom: Rgb) -> Image.Image:
+    """From top to bottom; size is (width, height)."""
     t = np.linspace(0, 1, size[1])[:, None, None]
     rows = np.array(top) * (1 - t) + np.array(bottom) * t
     return Image.fromarray(np.broadcast_to(rows.round(), (size[1], size[0], 3)).astype(np.uint8))
 
 
-def _ellipse(draw, x, y, a, b, color) -> None:
+def _ellipse(
+    draw: ImageDraw.ImageDraw,
+    x: float,                               # centre, pixels of the scene
+    y: float,
+    a: float,                               # half axes
+    b: float,
+    color: Rgb | int,
+) -> None:
     draw.ellipse([v * FINER for v in (x - a, y - b, x + a, y + b)], fill=color)
 
 
-def _disc(draw, x, y, r, color) -> None:
+def _disc(draw: ImageDraw.ImageDraw, x: float, y: float, r: float, color: Rgb | int) -> None:
     _ellipse(draw, x, y, r, r, color)
 
 
-def _polygon(draw, points, color) -> None:
+def _polygon(draw: ImageDraw.ImageDraw, points: list[tuple[float, float]], color: Rgb) -> None:
     draw.polygon([(x * FINER, y * FINER) for x, y in points], fill=color)
 
 
-def _hill(draw, x, y, a, b, color) -> None:
+def _hill(draw: ImageDraw.ImageDraw, x: float, y: float, a: float, b: float, color: Rgb) -> None:
     _ellipse(draw, x, y, a, b, tuple(int(c * 0.82) for c in color))
     _ellipse(draw, x, y + 2.5, a, b, color)
 
 
-def _cloud(draw, x, y, size) -> None:
+def _cloud(draw: ImageDraw.ImageDraw, x: float, y: float, size: float) -> None:
     for dx, dy, r in ((-34, 6, 20), (-10, -8, 28), (22, -2, 24), (44, 8, 16), (4, 10, 24)):
         _disc(draw, x + dx * size, y + dy * size, r * size, (250, 252, 253))
 
 
-def _tree(draw, x, y, size) -> None:
+def _tree(draw: ImageDraw.ImageDraw, x: float, y: float, size: float) -> None:
     s, top = size, y - 40 * size
-    _polygon(draw, [(x - 5 * s, y), (x + 5 * s, y), (x + 4 * s, top), (x - 4 * s, top)],
-             (124, 84, 56))  # fmt: skip
+    trunk = [(x - 5 * s, y), (x + 5 * s, y), (x + 4 * s, top), (x - 4 * s, top)]
+    _polygon(draw, trunk, (124, 84, 56))
     for r, color in ((2.5, (46, 110, 62)), (0, (86, 160, 88))):
         for dx, dy, radius in ((-16, -44, 20), (16, -46, 20), (0, -66, 24)):
             _disc(draw, x + dx * s, y + dy * s, radius * s + r, color)
@@ -201,16 +223,17 @@ def _tree(draw, x, y, size) -> None:
         _disc(draw, x + dx * s, y + dy * s, 3.2 * s, (222, 78, 70))
 
 
-def _house(draw, x, y) -> None:
+def _house(draw: ImageDraw.ImageDraw, x: float, y: float) -> None:
     _polygon(draw, [(x - 26, y), (x + 26, y), (x + 26, y - 34), (x - 26, y - 34)], (250, 236, 212))
     _polygon(draw, [(x - 33, y - 32), (x + 33, y - 32), (x, y - 62)], (196, 88, 72))
     _polygon(draw, [(x - 7, y), (x + 7, y), (x + 7, y - 20), (x - 7, y - 20)], (130, 84, 62))
     for dx in (-17, 17):
-        _polygon(draw, [(x + dx - 5, y - 14), (x + dx + 5, y - 14), (x + dx + 5, y - 25),
-                        (x + dx - 5, y - 25)], (120, 178, 214))  # fmt: skip
+        left, right = x + dx - 5, x + dx + 5
+        window = [(left, y - 14), (right, y - 14), (right, y - 25), (left, y - 25)]
+        _polygon(draw, window, (120, 178, 214))
 
 
-def _kite(draw, x, y) -> None:
+def _kite(draw: ImageDraw.ImageDraw, x: float, y: float) -> None:
     tail = [(x + 3 - 9 * t + 8 * math.sin(t * 1.4), y + 34 + 11 * t) for t in np.arange(0, 9, 0.1)]
     draw.line([(a * FINER, b * FINER) for a, b in tail], fill=(246, 246, 246), width=FINER + 1)
     for number, color in zip((14, 34, 54, 74), ((236, 94, 88), (252, 206, 84)) * 2, strict=True):
@@ -218,11 +241,11 @@ def _kite(draw, x, y) -> None:
     top, right, low, left = (x + 8, y - 34), (x + 27, y + 1), (x + 3, y + 34), (x - 21, y - 7)
     middle = (x + 4, y - 3)
     for one, two, color in ((top, right, (246, 122, 98)), (right, low, (252, 206, 84)),
-                            (low, left, (98, 168, 226)), (left, top, (238, 94, 122))):  # fmt: skip
+                            (low, left, (98, 168, 226)), (left, top, (238, 94, 122))):
         _polygon(draw, [one, two, middle], color)
 
 
-def _flowers(draw) -> None:
+def _flowers(draw: ImageDraw.ImageDraw) -> None:
     random = np.random.default_rng(5)
     colors = ((252, 250, 244), (252, 214, 92), (240, 124, 140))
     for _ in range(46):
@@ -235,11 +258,14 @@ def _flowers(draw) -> None:
         _disc(draw, x, y, r * 0.6, (236, 168, 60))
 
 
-# ----------------------------------------------------------------------------- files
+# ---- files
 
 
-def draw_face(params: torch.Tensor = BOY, size: int = FACE_SIZE) -> torch.Tensor:
-    """One face as the domain frames it, [1, size, size, 3], 0..1."""
+def draw_face(
+    params: Tensor = BOY,                   # [1, K]
+    size: int = FACE_SIZE,                  # side in pixels
+) -> Tensor:
+    """One face as the domain frames it. [1, size, size, 3], 0..1"""
     fine = render(params, size * 2).add(1).div(2)
     return F.avg_pool2d(fine, 2).clamp(0, 1).permute(0, 2, 3, 1)
 

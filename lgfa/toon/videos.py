@@ -1,38 +1,38 @@
 """Videos of toon faces: a neutral person shows an expression, and sometimes another, or calms down.
 
 They are what an adversarial baseline learns motion from, and what video distances compare with. The
-head never moves, since the pose is not part of the domain (sample.py); eyes blink now and then.
+head never moves, since the pose is not part of the domain (sampling.py); eyes blink now and then.
 """
-
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from . import parameters as tb
 from . import sampling
+from .parameters import EXPRESSIONS, INDEX
 from .renderer import render
 
-ONWARD, BACK = 0.25, 0.2  # shares of videos that go on to another expression, or back to neutral
-BLINKS = 0.15  # share of videos in which the eyes blink once
-WEAKEST = 0.7  # strength of the weakest expression; the strongest is 1
-JITTER = 0.06  # variation of an expression, as in sample.with_expression
+ONWARD, BACK = 0.25, 0.2                    # shares of videos that go on to another expression, or
+#                                             back to neutral
+BLINKS = 0.15                               # share of videos in which the eyes blink once
+WEAKEST = 0.7                               # strength of the weakest expression; the strongest is 1
+JITTER = 0.06                               # variation of an expression, see with_expression
 LIDS = ("lid_left", "lid_right")
 
 
 def smoothstep(x: Tensor) -> Tensor:
-    """Eases in and out: 0 below 0, 1 above 1, flat at both."""
+    """Eases in and out: 0 below 0, 1 above 1, flat at both; same shape."""
     x = x.clamp(0, 1)
     return x * x * (3 - 2 * x)
 
 
 def courses(
-    n: int,  # videos
-    frames: int,  # T of each
+    n: int,                                 # videos
+    frames: int,                            # T of each
     rng: torch.Generator,
-    people: Tensor | None = None,  # who shows them, [n, K], neutral; None = drawn
+    people: Tensor | None = None,           # who shows them, [n, K], neutral; None = drawn
 ) -> Tensor:
-    """Parameters of every frame: [n, T, K]; the first is a neutral face, later ones ease on.
+    """Parameters of every frame, the first a neutral face, later ones easing on. [n, T, K]
 
     A video spends a share of its time waiting, rises, and may then go on to a second expression or
     back; times are drawn as shares of the video, so that T does not change what happens.
@@ -58,24 +58,28 @@ def courses(
 
 
 def videos(
-    n: int,  # videos
-    frames: int,  # T of each
-    resolution: int,  # side in pixels
+    n: int,                                 # videos
+    frames: int,                            # T of each
+    resolution: int,                        # R, side in pixels
     rng: torch.Generator,
 ) -> Tensor:
     """Drawn videos [n, T, 3, R, R], float32, -1..1, RGB."""
     return draw(courses(n, frames, rng), resolution)
 
 
-def draw(params: Tensor, resolution: int, chunk: int = 64) -> Tensor:
-    """Parameters [n, T, K] -> [n, T, 3, R, R], -1..1, a chunk of frames at a time."""
+def draw(
+    params: Tensor,                         # [n, T, K]
+    resolution: int,                        # R, side in pixels
+    chunk: int = 64,                        # frames that are drawn at once
+) -> Tensor:
+    """The frames, [n, T, 3, R, R], float32, -1..1, RGB."""
     flat = params.flatten(0, 1).split(chunk)
     return torch.cat([render(part, resolution) for part in flat]).unflatten(0, params.shape[:2])
 
 
 def _expressions(people: Tensor, rng: torch.Generator) -> Tensor:
     """The same people with a random expression each, neutral never: [n, K]."""
-    which = 1 + torch.randint(len(tb.EXPRESSIONS) - 1, (len(people),), generator=rng)
+    which = 1 + torch.randint(len(EXPRESSIONS) - 1, (len(people),), generator=rng)
     strength = WEAKEST + (1 - WEAKEST) * torch.rand(len(people), generator=rng)
     return sampling.with_expression(people, which, strength, JITTER, rng)
 
@@ -87,5 +91,5 @@ def _blink(path: Tensor, time: Tensor, rng: torch.Generator) -> Tensor:
     shut = smoothstep(1 - (time - middle).abs() / 0.12) * chosen
     path = path.clone()
     for name in LIDS:
-        path[:, :, tb.INDEX[name]] *= 1 - shut
+        path[:, :, INDEX[name]] *= 1 - shut
     return path

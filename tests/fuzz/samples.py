@@ -45,10 +45,10 @@ def own_files(folder: Path) -> dict[str, bytes]:
 
     from lgfa import formats
     from lgfa.config import IdentityConfig, PerceptualConfig
+    from lgfa.drawn.attributes import AttributesConfig
     from lgfa.formats import build
     from lgfa.methods.mocogan_hd.motion import MocoganConfig
     from lgfa.methods.styleclip.mapper import MapperConfig
-    from lgfa.toon.attributes import AttributesConfig
 
     files = {f"own_{kind}.safetensors": Path(path).read_bytes()
              for kind, path in save_all(folder).items()}

@@ -297,6 +297,7 @@ def test_strange_generator_without_losses(learn):
 def test_defaults_teach_the_toon_faces_new_words(run, domain):
     """Seen by the attribute network, which no training knows, on people whom none has met."""
     from lgfa import formats
+    from lgfa.drawn.table import category
     from lgfa.evaluate.bundled import SEED, people_stills
     from lgfa.toon import parameters as tb
 
@@ -317,7 +318,7 @@ def test_defaults_teach_the_toon_faces_new_words(run, domain):
     def shares(model, by):
         night = [name for name, _, _ in tb.BACKDROP].index("night")
         glasses = seen(model, "wearing glasses", by)[:, tb.INDEX["glasses"]] > 0.5
-        sky = tb.category(seen(model, "at night", by)[:, tb.INDEX["backdrop"]], len(tb.BACKDROP))
+        sky = category(seen(model, "at night", by)[:, tb.INDEX["backdrop"]], len(tb.BACKDROP))
         return float(glasses.float().mean()), float((sky == night).float().mean())
 
     before, after = shares(bundled, clip), shares(motion, its_clip)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...config import ClipConfig
+from ...drawn.captions import Captioner
 from ...embed.clip import CLIP
 from ...nn.covariance import covariance
 from ...toon import captions, sampling
@@ -43,7 +44,7 @@ class _Taught(nn.Module):
         self.head = nn.Linear(clip.embed_dim, len(tb.EXPRESSIONS) + tb.K)
 
 
-def says(seen: faces.Batch, captioner: captions.Captioner) -> tuple[list[str], Tensor]:
+def says(seen: faces.Batch, captioner: Captioner) -> tuple[list[str], Tensor]:
     """A true sentence per picture, and which pictures each is true of: [B, B] bool.
 
     A sentence names the expression most of the time, other attributes now and then.
@@ -82,7 +83,7 @@ def agreement(image: Tensor, text: Tensor, true_of: Tensor, scale: Tensor) -> Te
 def train_clip(folder: Path, steps: int = STEPS[0], batch: int = 96, device="cpu") -> CLIP:
     torch.manual_seed(SEED)
     rng = torch.Generator().manual_seed(SEED)
-    captioner = captions.Captioner(rng)
+    captioner = Captioner(captions.WORDS, rng)
     network = _Taught(CLIP(config())).to(device)
     clip = network.clip
     with torch.no_grad():
@@ -172,7 +173,7 @@ def toughen(clip: CLIP, generator, folder: Path, steps: int, batch=(64, 24, 48),
     """
     before = getattr(clip, "minutes", 0.0)
     rng = torch.Generator().manual_seed(SEED + 1)
-    captioner, pictures = captions.Captioner(rng), Pictures(generator, rng)
+    captioner, pictures = Captioner(captions.WORDS, rng), Pictures(generator, rng)
 
     def loss(step):
         seen = faces.faces(batch[0] + batch[1], 64, rng, named=1.0, weakest=0.7)

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...config import GeneratorConfig
+from ...drawn.table import category_weights, palette
 from ...frames.latent_space import samples
 from ...frames.stylegan2 import Generator, mapped
 from ...toon import parameters as tb
@@ -71,8 +72,8 @@ class Features(nn.Module):
             ("iris", tb.IRIS),
             ("shirt", tb.SHIRT),
         ):
-            parts.append(tb.palette(params[:, tb.INDEX[name]], [c for _, c in colors]))
-        parts.append(tb.category_weights(params[:, tb.INDEX["backdrop"]], len(tb.BACKDROP)))
+            parts.append(palette(params[:, tb.INDEX[name]], [c for _, c in colors]))
+        parts.append(category_weights(params[:, tb.INDEX["backdrop"]], len(tb.BACKDROP)))
         parts += [(q(n) * 6).clamp(max=1) for n in ("open", "tears", "tongue", "wave", "lip")]
         parts += [(q(n) * 5).clamp(max=1) for n in ("lid_left", "lid_right")]
         parts += [q("happy_lids") * (1 - lid), q("curve") * q("open"), q("wave") * q("mouth_width")]

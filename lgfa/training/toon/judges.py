@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...config import IdentityConfig, PerceptualConfig
+from ...drawn.attributes import Attributes, AttributesConfig
 from ...embed.identity import Identity
 from ...embed.perceptual import Perceptual
 from ...toon import parameters as tb
 from ...toon import sampling
-from ...toon.attributes import Attributes, AttributesConfig
 from ...toon.renderer import render
 from . import faces
 from .fit import fit

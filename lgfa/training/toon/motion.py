@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ... import formats
+from ...drawn.captions import Captioner
 from ...motion.model import MotionModel
 from ...toon import captions, sampling
 from ...toon import parameters as tb
@@ -43,7 +44,7 @@ SPREAD = 0.2
 
 def prompts(count: int = 8) -> Prompts:
     """Every expression as a word with `count` sentences, "The person is ..." among them."""
-    captioner = captions.Captioner(torch.Generator().manual_seed(SEED))
+    captioner = Captioner(captions.WORDS, torch.Generator().manual_seed(SEED))
     words = []
     for index, name in enumerate(tb.EXPRESSION_NAMES):
         verbs, nouns = captions.PHRASES[name]

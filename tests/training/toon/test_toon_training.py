@@ -91,12 +91,13 @@ def test_a_grown_generator_begins_as_the_small_one():
 
 
 def test_sentences_and_pictures_agree():
+    from lgfa.drawn.captions import Captioner
     from lgfa.toon import captions
     from lgfa.training.toon import faces
 
     rng = torch.Generator().manual_seed(0)
     seen = faces.faces(24, 32, rng)
-    texts, true_of = clip.says(seen, captions.Captioner(rng))
+    texts, true_of = clip.says(seen, Captioner(captions.WORDS, rng))
     assert len(texts) == 24 and bool(true_of.diagonal().all())
     image = torch.eye(4)
     aligned = clip.agreement(image, image, torch.eye(4).bool(), torch.tensor(20.0))
