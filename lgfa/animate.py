@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .config import check_fits
+from .config import check_codes, check_fits
 from .devices import check_device
 from .domains import check_domain, sample_latent
 from .embed.clip import CLIP
@@ -126,7 +126,7 @@ class Animator:
         frames: int = 16,                   # of the whole clip, everything included
         seed: int = 0,                      # of the motion; another seed, another performance
         strength: float = 1.0,              # 0 = still, 1 = as trained, beyond = more
-        easing: str = "none",               # timing along the path, a name in wplus.EASINGS
+        easing: str = "none",               # timing along the path, one of config.EASINGS
         hold: int = 0,                      # frames for which each expression rests
         loop: bool = False,                 # softly back to the still, to repeat without a seam
         ping_pong: bool = False,            # back by the same way
@@ -235,16 +235,12 @@ class Animator:
             raise LGFAError(f"one latent is animated at a time, not {len(latent)} of them: "
                             f"pass latents[-1], for example.")
         latent = latent.reshape(1, *latent.shape[-2:])
-        self._check_latents(latent, "the latent")
+        self._check_latents(latent, "the codes of the latent")
         return latent.to(self.generator.latent_avg.device, torch.float32)
 
     def _check_latents(self, latents: Tensor, what: str) -> None:
         """Refuses codes of another generator, naming both sides, and numbers that are none."""
-        config = self.generator.config
-        if latents.ndim != 3 or tuple(latents.shape[1:]) != (config.num_layers, config.w_dim):
-            raise LGFAError(f"{what} of shape {list(latents.shape)} cannot be rendered by the "
-                            f"generator, which reads [T, {config.num_layers}, {config.w_dim}] "
-                            f"({config.resolution} px).")
+        check_codes(what, latents, self.generator.config)
         if not bool(torch.isfinite(latents).all()):
             raise LGFAError(f"there are NaN or infinite numbers in {what}.")
 

@@ -1,6 +1,8 @@
 """Frozen settings, one dataclass per network: all that is needed to rebuild it without its file.
 
-Every field survives JSON (`asdict` out, `Config(**dict)` in): lists come back as tuples.
+Every field survives JSON (`asdict` out, `Config(**dict)` in): lists come back as tuples. Before
+them the choices that nodes and the command line offer, behind them what checks single values;
+PyTorch is not needed for any of it.
 """
 from __future__ import annotations
 
@@ -11,6 +13,23 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from .errors import LGFAError, short
+
+# ---- choices, in the order in which they are shown; the first is what is usual
+EASINGS = ("none", "linear", "ease-in", "ease-out", "ease-in-out", "ease-in-cubic",
+           "ease-out-cubic", "ease-in-out-cubic", "overshoot", "anticipate")
+NOISES = ("const", "random", "none")        # StyleGAN2's, for a whole clip
+LAYOUTS = ("one after another", "side by side")     # of several clips in one batch of pictures
+FRAMINGS = ("toon", "FFHQ")                 # how a face was cut out for the generator's training
+ORDERS = ("left to right", "largest first")         # of several faces
+REGIONS = ("face", "whole crop")            # what goes back into the photograph
+SCHEDULES = ("even", "authors", "paper")    # of the motion's steps
+CONT_FORMS = ("contrastive", "pairwise")    # of the sentence term
+LATENT_UNITS = ("auto", "raw", "std", "white")      # of distances in W
+LPIPS_FRAMES = ("first", "last", "random")  # that the perceptual term looks at
+AUGMENTATIONS = ("shift", "crop", "colour", "noise")        # before the loss CLIP
+PRECISIONS = ("fp32", "bf16", "fp16")       # of the networks that do not learn
+
+MOST_SEED = 2**64 - 1                       # that PyTorch's generators take
 
 
 class Frozen:
@@ -353,7 +372,7 @@ class MotionConfig(Frozen):
     start_at_still: bool = True             # subtract the first frame's offset from every frame's
 
     def _check(self) -> None:
-        choices = {"schedule": ("even", "authors", "paper"), "code_norm": ("scale", "pixel")}
+        choices = {"schedule": SCHEDULES, "code_norm": ("scale", "pixel")}
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise LGFAError(f"motion {name} {getattr(self, name)!r} does not exist: "
@@ -418,14 +437,37 @@ def check_fits(what: str, part: Any, generator: Any) -> None:
 
     `part` has w_dim, num_layers and resolution (None = any), `generator` is a GeneratorConfig.
     """
-    side = f" for {part.resolution} px" if part.resolution else ""
     if (part.num_layers not in (None, generator.num_layers) or part.w_dim != generator.w_dim
             or part.resolution not in (None, generator.resolution)):
-        layers = "any" if part.num_layers is None else part.num_layers
-        raise LGFAError(f"the {what} makes {layers} layers of {part.w_dim} numbers{side}, "
-                        f"but the generator reads {generator.num_layers} layers of "
-                        f"{generator.w_dim} numbers for {generator.resolution} px: they do not "
-                        f"belong together.")
+        raise _strangers(f"the {what} makes {_layers(part)}", "the generator", generator)
+
+
+def check_codes(what: str, codes: Any, reader: Any, whose: str = "the generator") -> None:
+    """Refuses codes [N, L, w_dim] that were made for another generator, naming both sides.
+
+    `reader` has num_layers, w_dim and resolution (None = any), as settings and networks do.
+    """
+    shape = list(codes.shape)
+    if len(shape) != 3 or shape[1:] != [reader.num_layers, reader.w_dim]:
+        raise _strangers(f"{what} are of the shape {shape}", whose, reader)
+
+
+def _strangers(made: str, whose: str, reader: Any) -> LGFAError:
+    return LGFAError(f"{made}, but {whose} reads {_layers(reader)}: they do not belong together.")
+
+
+def _layers(part: Any) -> str:
+    """How many codes of which length, in words."""
+    count = "any" if part.num_layers is None else part.num_layers
+    side = f" for {part.resolution} px" if part.resolution else ""
+    return f"{count} layers of {part.w_dim} numbers{side}"
+
+
+def check_seed(seed: int) -> int:
+    """The seed, if it is a whole number that a random generator takes."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MOST_SEED:
+        raise LGFAError(f"the seed must be a whole number from 0 to 2^64 - 1, not {short(seed)}.")
+    return seed
 
 
 def check_number(value: float, what: str) -> float:

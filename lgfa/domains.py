@@ -6,9 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .config import check_number
+from .config import check_number, check_seed
 from .errors import LGFAError
-from .nn.random import check_seed
 from .registry import DOMAINS, named
 
 MODELS = Path(__file__).resolve().parent.parent / "models"   # <domain>/<kind>.safetensors

@@ -6,6 +6,7 @@ from typing import Any
 from comfy_api.latest import io
 from comfy_execution.graph_utils import GraphBuilder
 
+from ..lgfa.config import MOST_SEED
 from ..lgfa.registry import DOMAINS
 from ..lgfa.trajectory.timing import check_motion
 from . import folders
@@ -47,9 +48,9 @@ class AnimateFace(Node):
                 io.Float.Input("truncation", default=0.7, min=0.0, max=1.5, step=0.05,
                                tooltip="Of a made-up face: lower = nearer to the average face. "
                                        "The bundled toon faces leave it out of account."),
-                io.Int.Input("face_seed", default=7, min=0, max=2**64 - 1, step=1,
+                io.Int.Input("face_seed", default=7, min=0, max=MOST_SEED, step=1,
                              tooltip="Of a made-up face: another seed, another person."),
-                io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True,
+                io.Int.Input("seed", default=0, min=0, max=MOST_SEED, control_after_generate=True,
                              tooltip="Of the motion: another seed, another performance of the "
                                      "same expression."),
                 easing_input(),

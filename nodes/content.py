@@ -12,6 +12,7 @@ from comfy.cli_args import args
 from comfy_api.latest import io, ui
 from torch import Tensor
 
+from ..lgfa.config import MOST_SEED
 from ..lgfa.errors import LGFAError
 from ..lgfa.trajectory.layers import LAYERS, mix_layers
 from . import folders, sockets
@@ -89,7 +90,7 @@ class SampleFace(Node):
                     "batch_size", default=1, min=1, max=MOST, step=1,
                     tooltip="Number of faces; face k of the batch is the one of seed + k - 1."),
                 io.Int.Input(
-                    "seed", default=0, min=0, max=2**64 - 1, control_after_generate=True,
+                    "seed", default=0, min=0, max=MOST_SEED, control_after_generate=True,
                     tooltip="Another seed, another face; the same seed, the same face."),
             ],
             outputs=[

@@ -9,9 +9,9 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
+from ..lgfa.config import EASINGS, MOST_SEED
 from ..lgfa.errors import LGFAError
 from ..lgfa.trajectory.timing import MAX_FRAMES, check_motion
-from ..lgfa.trajectory.wplus import EASINGS
 from . import sockets
 from .checks import Node
 from .language import TEMPLATE
@@ -53,7 +53,7 @@ def _frames() -> io.Input:
 
 def _seed() -> io.Input:
     return io.Int.Input(
-        "seed", default=0, min=0, max=2**64 - 1, control_after_generate=True,
+        "seed", default=0, min=0, max=MOST_SEED, control_after_generate=True,
         tooltip="Another seed, another performance of the same expression; the same seed, the "
                 "same frames. Clip k of a batch has seed + k - 1.")
 

@@ -9,6 +9,7 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
+from ..lgfa.config import FRAMINGS, ORDERS, REGIONS
 from ..lgfa.errors import LGFAError, reading
 from . import folders, sockets
 from .checks import Node
@@ -72,10 +73,10 @@ class AlignFace(Node):
                     "of the nose, left and right corner of the mouth as seen in the picture, "
                     'like "170,285 242,279 208,307 180,332 241,326", a line for each face. Empty '
                     "= find the face.")),
-                io.Combo.Input("order", options=["left to right", "largest first"],
+                io.Combo.Input("order", options=list(ORDERS),
                                default="left to right",
                                tooltip="How faces that were found are counted."),
-                io.Combo.Input("framing", options=["toon", "FFHQ"], default="toon", tooltip=(
+                io.Combo.Input("framing", options=list(FRAMINGS), tooltip=(
                     "How the generator's training pictures frame a face: toon = the bundled "
                     "domain, FFHQ = photographs.")),
                 io.Combo.Input("detector", options=list(DETECTORS), default=YUNET, tooltip=(
@@ -170,7 +171,7 @@ class PasteFaceBack(Node):
                 io.Float.Input("detail", default=1.0, min=0.0, max=1.0, step=0.05, tooltip=(
                     "How much of the photograph's own detail is kept where the face does not "
                     "change; needs the reconstruction.")),
-                io.Combo.Input("region", options=["face", "whole crop"], default="face", tooltip=(
+                io.Combo.Input("region", options=list(REGIONS), tooltip=(
                     "What is taken from the frames: the face alone, or all that was cut out, hair "
                     "and backdrop too.")),
             ],

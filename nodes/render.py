@@ -10,13 +10,12 @@ import torch
 from comfy_api.latest import InputImpl, Types, io
 from torch import Tensor
 
+from ..lgfa.config import LAYOUTS, NOISES
 from . import sockets
 from .checks import Node
 from .memory import PRECISIONS, Network, arithmetic, preview, ready, stop_if_interrupted
 
 CATEGORY = "LGFA/render"
-LAYOUTS = ("one after another", "side by side")         # of lgfa.frames.arrange, imported late
-NOISES = ("const", "random", "none")
 MOST_FPS = 240.0
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from comfy_api.latest import io, ui
 from torch import Tensor
 
+from ..lgfa.config import CONT_FORMS, LATENT_UNITS, MOST_SEED
 from ..lgfa.errors import LGFAError
 from . import folders, sockets, train_run, train_stills
 from .checks import Node
@@ -14,8 +15,6 @@ from .memory import PRECISIONS, Network, hand_out
 
 CATEGORY = "LGFA/train"
 KINDS = ("samples", "images", "folder")
-CONT_FORMS = ("contrastive", "pairwise")            # of lgfa.training.config.TrainConfig
-LATENT_UNITS = ("auto", "raw", "std", "white")
 WORDS = """red-haired | with red hair
 blue-haired | with blue hair
 green-haired | with green hair
@@ -223,7 +222,7 @@ class TrainMotionModel(Node):
                 io.Boolean.Input("resume", default=True,
                                  tooltip="On: goes on with the training of this name, if there is "
                                          "one. Off: refuses a name that is taken."),
-                io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True,
+                io.Int.Input("seed", default=0, min=0, max=MOST_SEED, control_after_generate=True,
                              tooltip="Of first weights, stills and words. A training that goes on "
                                      "keeps its own."),
                 io.Combo.Input("offsets", options=list(train_run.OFFSETS),

@@ -7,11 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ..config import EASINGS
 from ..errors import LGFAError
 from . import arguments
-
-EASINGS = ("none", "linear", "ease-in", "ease-out", "ease-in-out", "ease-in-cubic",
-           "ease-out-cubic", "ease-in-out-cubic", "overshoot", "anticipate")
 
 ANIMATE = """\
 Animates a still by one or more sentences and writes the clip.

@@ -5,9 +5,8 @@ import argparse
 import math
 from collections.abc import Callable
 
+from ..config import MOST_SEED
 from ..errors import short
-
-MOST_SEED = 2**64 - 1                       # what torch's generators take
 
 
 def whole(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ..config import AUGMENTATIONS, CONT_FORMS, LPIPS_FRAMES, SCHEDULES
 from ..errors import LGFAError, printable
 
 DESCRIPTION = """\
@@ -55,13 +56,13 @@ SETTINGS = {
     "path_reg": ("losses", "weight of the path's smoothness"),
     "path_order": ("losses", "of the path's difference: 2, 1 or 0 (ablation)"),
     "cont": ("losses", "weight of the agreement with the sentence"),
-    "cont_form": ("losses", "contrastive, or pairwise (ablation)"),
+    "cont_form": ("losses", f"{', or '.join(CONT_FORMS)} (ablation)"),
     "tau": ("losses", "temperature of the contrastive loss"),
     "lpips": ("losses", "weight of the perceptual distance from the still; needs --perceptual"),
-    "lpips_frames": ("losses", "frames it looks at: of first, last, random"),
+    "lpips_frames": ("losses", f"frames it looks at: of {', '.join(LPIPS_FRAMES)}"),
     "identity": ("losses", "weight of the identity distance; needs an identity network"),
     "latent_units": ("losses", "units of both distances in W: raw, std (its spread), white, auto"),
-    "augment": ("losses", "changes before the loss CLIP: of shift, crop, colour, noise"),
+    "augment": ("losses", f"changes before the loss CLIP: of {', '.join(AUGMENTATIONS)}"),
     "augment_views": ("losses", "changed copies of a frame"),
     "precision": ("cost", "of the frozen networks: fp32, or bf16 / fp16 on accelerators"),
     "render_chunk": ("cost", "frames kept for the gradient at a time, such as 1 where memory is "
@@ -139,7 +140,7 @@ def _add_data(group: Any) -> None:
 
 
 def _add_model(group: Any) -> None:
-    group.add_argument("--schedule", choices=("even", "authors", "paper"),
+    group.add_argument("--schedule", choices=SCHEDULES,
                        help="sizes of the motion's steps (default: even)")
     group.add_argument("--no-visual", action="store_true",
                        help="the model never sees the still, only its code (paper: other domains)")

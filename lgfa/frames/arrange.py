@@ -6,15 +6,14 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ..config import GeneratorConfig
+from ..config import LAYOUTS, GeneratorConfig
 from ..devices import FLOAT, check_room
 from ..errors import LGFAError, is_out_of_memory
 from ..media.images import to_pictures
 from .render import render
 from .stylegan2 import Generator
 
-ONE_AFTER_ANOTHER, SIDE_BY_SIDE = "one after another", "side by side"
-LAYOUTS = (ONE_AFTER_ANOTHER, SIDE_BY_SIDE)
+ONE_AFTER_ANOTHER, SIDE_BY_SIDE = LAYOUTS
 
 
 def film_shape(clips: int, frames: int, side: int, layout: str) -> tuple[int, int, int, int]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
-from ..config import GeneratorConfig
+from ..config import NOISES, GeneratorConfig, check_codes
 from ..errors import LGFAError
 from ..nn.layers import EqualizedLinear
 from ..nn.ops import (
@@ -28,7 +28,7 @@ from ..nn.ops import (
 )
 
 # Stored maps; a new map for each sample; one new map for the whole batch; none at all.
-NOISE = ("const", "random", "shared", "none")
+NOISE = (*NOISES, "shared")
 
 
 class Mapping(nn.Module):
@@ -226,10 +226,7 @@ class Synthesis(nn.Module):
 
     def check(self, w: Tensor, noise: str = "const") -> None:
         """Raises LGFAError for codes of another generator and for unknown noise."""
-        if w.ndim != 3 or w.shape[1:] != (self.num_layers, self.w_dim):
-            raise LGFAError(f"this {self.resolution} px generator takes codes [batch, "
-                            f"{self.num_layers}, {self.w_dim}], not {list(w.shape)}: these were "
-                            f"made for another one.")
+        check_codes("the codes", w, self)
         if noise not in NOISE:
             raise LGFAError(f"unknown noise {noise!r}: use one of {', '.join(NOISE)}.")
 

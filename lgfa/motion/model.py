@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..config import ClipConfig, MotionConfig
+from ..config import ClipConfig, MotionConfig, check_codes
 from ..embed.clip import CLIP
 from ..errors import LGFAError
 from ..nn import covariance
@@ -221,11 +221,7 @@ class MotionModel(nn.Module):
 
     def _check_latent(self, w: Tensor) -> Tensor:
         """w [B, L, w_dim] on the model's device; LGFAError when the generator is another one."""
-        wanted = [self.config.num_layers, self.config.w_dim]
-        if w.ndim != 3 or list(w.shape[1:]) != wanted:
-            raise LGFAError(f"the motion model moves latents [B, {wanted[0]}, {wanted[1]}], but "
-                            f"the generator or encoder gives {list(w.shape)}: they do not belong "
-                            "together.")
+        check_codes("the latents", w, self.config, "the motion model")
         return w.to(self.latent_scale.device)
 
     def _unit_inputs(self) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..config import MotionConfig
+from ..config import MotionConfig, check_seed
 from ..errors import LGFAError
 
 PAPER_RATE = 0.2        # r1 = r2 in training, paper III-C
@@ -80,9 +80,7 @@ def draw_hidden(
     a generator torch's global CPU stream is used.  Raises LGFAError for a seed that is none.
     """
     if seed is not None:
-        if isinstance(seed, bool) or not isinstance(seed, int) or not -2**63 <= seed < 2**64:
-            raise LGFAError(f"the seed must be a whole number from 0 to 2^64 - 1, not {seed!r}.")
-        generator = torch.Generator("cpu").manual_seed(seed)
+        generator = torch.Generator("cpu").manual_seed(check_seed(seed))
     device = generator.device if generator is not None else torch.device("cpu")
     rows = [torch.randn(width, generator=generator, device=device) for _ in range(batch)]
     return std * torch.stack(rows)

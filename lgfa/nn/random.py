@@ -1,19 +1,10 @@
-"""Seeds, and the random numbers that begin with them."""
+"""Random numbers that begin with a seed."""
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
 
 import torch
-
-from ..errors import LGFAError, short
-
-
-def check_seed(seed: int) -> int:
-    """The seed, if it is a whole number that a random generator takes."""
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
-        raise LGFAError(f"the seed must be a whole number from 0 to 2^64 - 1, not {short(seed)}.")
-    return seed
 
 
 @contextlib.contextmanager

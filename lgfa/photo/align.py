@@ -18,10 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..config import FRAMINGS
 from ..errors import LGFAError
 from ..media.images import check_batch
 
-FRAMINGS = ("toon", "FFHQ")
 MIN_EYES = 2.0              # pixels between the eyes, below which nothing of a face is left
 MAX_REACH = 4.0             # photo sizes by which a crop may lie beside the photo
 

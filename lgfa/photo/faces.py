@@ -15,11 +15,11 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..config import ORDERS
 from ..errors import LGFAError, reading
 from ..media.images import to_uint8
 from .align import FFHQ_POINTS, TOON_POINTS, Alignment, check_points, crop_matrix, cut
 
-ORDERS = ("left to right", "largest first")
 SIDES = (640, 1280)                         # longer side at which YuNet looks, one after the other
 LOOKS, CLOSE_UP = 2, (160, 1.3)             # closer looks at each face: pixels, FFHQ crops
 SCORE = 0.6                                 # of a face; YuNet's own examples take 0.6 to 0.9

@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..config import REGIONS
 from ..errors import LGFAError
 from ..media.images import check_batch
 from .align import Alignment, box, cut, inverse, sample_at, shrink
 
-REGIONS = ("face", "whole crop")
 FACE = {                                    # ellipses in the crop: centre u, v, half axes
     "toon": (0.500, 0.530, 0.290, 0.335),
     "FFHQ": (0.500, 0.590, 0.305, 0.375),

@@ -30,7 +30,7 @@ class Draws(NamedTuple):
 
 
 def draw(
-    kinds: tuple[str, ...],                 # of "shift", "crop", "colour", "noise"
+    kinds: tuple[str, ...],                 # of config.AUGMENTATIONS
     count: int,                             # images
     generator: torch.Generator,             # on the CPU; advances alike for all kinds
 ) -> Draws:

@@ -16,10 +16,10 @@ import difflib
 import re
 from dataclasses import dataclass
 
+from ..config import EASINGS
 from ..embed.sentences import has_words
 from ..errors import LGFAError
 from .timing import MAX_FRAMES
-from .wplus import EASINGS
 
 FRAMES = 16                                 # of a line that does not say
 STILL = "(still)"                           # the text of a line that goes back
@@ -40,7 +40,7 @@ class Cue:
     text: str                               # words for the template; STILL = back to the still
     frames: int = FRAMES                    # rest included
     hold: int = 0                           # frames for which the expression rests at the end
-    easing: str = "none"                    # a name of wplus.EASINGS
+    easing: str = "none"                    # one of EASINGS
     strength: float = 1.0                   # 0 = nothing moves, 1 = as trained
     line: int = 0                           # number of the line, from 1
 

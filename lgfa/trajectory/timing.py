@@ -6,7 +6,6 @@ from torch import Tensor
 
 from .. import config
 from ..errors import LGFAError, short
-from ..nn.random import check_seed
 from . import wplus
 
 MAX_FRAMES = 100_000                        # their latents alone are several GB
@@ -25,12 +24,11 @@ def check_motion(
     """Refuses settings of a motion that no clip can have, before anything is computed."""
     wplus.check_frames(frames)
     config.check_number(strength, "the strength")
-    check_seed(seed)
+    config.check_seed(seed)
     if frames > MAX_FRAMES:
         raise LGFAError(f"{short(frames)} frames are too many at once: ask for at most "
                         f"{MAX_FRAMES} and go on from the last latent.")
-    if easing not in wplus.EASINGS:
-        raise LGFAError(f"there is no easing {easing!r}: use one of {', '.join(wplus.EASINGS)}.")
+    wplus.check_easing(easing)
     if loop and ping_pong:
         raise LGFAError("choose either loop or ping-pong: both lead back to the still.")
     if isinstance(hold, bool) or not isinstance(hold, int) or not 0 <= hold <= MAX_FRAMES:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ..config import check_number
+from ..config import EASINGS, check_number
 from ..errors import LGFAError, short
 
 TIME = -3               # the axis of frames
@@ -133,7 +133,7 @@ def _back(u: Tensor) -> Tensor:
     return 1 + (c + 1) * (u - 1) ** 3 + c * (u - 1) ** 2
 
 
-EASINGS: dict[str, Callable[[Tensor], Tensor] | None] = {
+CURVES: dict[str, Callable[[Tensor], Tensor] | None] = {    # one for each of EASINGS
     # share of the time 0..1 -> share of the path; all go from 0 to 1
     "none": None,                                           # the timing that the model gave
     "linear": lambda u: u,                                  # constant speed along the path
@@ -148,9 +148,16 @@ EASINGS: dict[str, Callable[[Tensor], Tensor] | None] = {
 }
 
 
+def check_easing(easing: str) -> str:
+    """The same name, if there is such an easing."""
+    if easing not in EASINGS:
+        raise LGFAError(f"there is no easing {easing!r}: use one of {', '.join(EASINGS)}.")
+    return easing
+
+
 def ease(
     path: Tensor,               # trajectory
-    easing: str = "linear",     # a name in EASINGS
+    easing: str = "linear",     # one of EASINGS
     frames: int | None = None,  # exact frame count; None = as many as the path has
 ) -> Tensor:
     """Re-times a trajectory by its arc length: at a share u of the time, a share easing(u) of
@@ -158,9 +165,7 @@ def ease(
     last are kept.  "none" keeps the model's own timing."""
     path = check_path(path)
     frames = path.shape[TIME] if frames is None else check_frames(frames)
-    if easing not in EASINGS:
-        raise LGFAError(f"there is no easing {easing!r}: use one of {', '.join(EASINGS)}.")
-    curve = EASINGS[easing]
+    curve = CURVES[check_easing(easing)]
     if curve is None or path.shape[TIME] == 1:
         return resample(path, frames)
     share = curve(_unit(frames))

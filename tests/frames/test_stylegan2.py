@@ -102,7 +102,7 @@ def test_impossible_resolution_is_refused(resolution):
 
 
 def test_wrong_codes_and_noise_are_refused(tiny):
-    with pytest.raises(LGFAError, match=r"takes codes \[batch, 8, 10\], not \[1, 18, 10\]"):
+    with pytest.raises(LGFAError, match=r"\[1, 18, 10\], but the generator reads 8 layers of 10 "):
         tiny.synthesis(torch.zeros(1, 18, 10))
     with pytest.raises(LGFAError, match="unknown noise"):
         tiny.synthesis(torch.zeros(1, 8, 10), noise="some")

@@ -206,7 +206,7 @@ def test_file_and_back(tmp_path, still, others, clip):
 
 def test_refusals(still):
     network, w_s = model(), still[0]
-    with pytest.raises(LGFAError, match=r"\[B, 4, 8\].*\[2, 6, 8\]"):
+    with pytest.raises(LGFAError, match=r"\[2, 6, 8\], but the motion model reads 4 layers of 8 "):
         network.trajectory(torch.randn(2, 6, 8), TEXTS)
     with pytest.raises(LGFAError, match="at least 1 frame"):
         network.trajectory(w_s, TEXTS, frames=0)

@@ -87,7 +87,7 @@ def test_hidden_state_is_seeded_clip_by_clip():
     one, three = draw_hidden(1, 384, 0.1, seed=5), draw_hidden(3, 384, 0.1, seed=5)
     assert torch.equal(one[0], three[0]) and not torch.equal(three[0], three[1])
     assert not torch.equal(one, draw_hidden(1, 384, 0.1, seed=6))
-    assert torch.equal(draw_hidden(2, 4, 0.1, seed=2**64 - 1), draw_hidden(2, 4, 0.1, seed=-1))
+    assert not torch.equal(one, draw_hidden(1, 384, 0.1, seed=2**64 - 1))
     many = draw_hidden(100, 384, 0.1, seed=0)                   # variance 0.01, paper III-C
     assert many.var().item() == pytest.approx(0.01, rel=0.03) and abs(many.mean()) < 2e-3
 
@@ -99,7 +99,7 @@ def test_hidden_state_is_seeded_clip_by_clip():
                        draw_hidden(2, 8, 1.0, seed=9))
 
 
-@pytest.mark.parametrize("seed", [1.5, "0", True, 2**64])
+@pytest.mark.parametrize("seed", [1.5, "0", True, -1, 2**64])
 def test_seed_that_is_none(seed):
     with pytest.raises(LGFAError, match="seed must be a whole number"):
         draw_hidden(1, 4, 0.1, seed=seed)

@@ -1,22 +1,11 @@
-"""Seeds, and weights that begin with them."""
+"""Weights that begin with a seed."""
 from __future__ import annotations
 
 import pytest
 import torch
 from torch import nn
 
-from lgfa.errors import LGFAError
-from lgfa.nn.random import check_seed, fresh_weights
-
-
-@pytest.mark.parametrize("seed", [-1, 2**64, 1.0, True, "7", None])
-def test_what_is_no_seed(seed: object) -> None:
-    with pytest.raises(LGFAError, match="whole number from 0 to 2"):
-        check_seed(seed)
-
-
-def test_every_seed_is_kept() -> None:
-    assert check_seed(0) == 0 and check_seed(2**64 - 1) == 2**64 - 1
+from lgfa.nn.random import fresh_weights
 
 
 def test_weights_are_those_of_the_seed_and_nothing_else_changes() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from lgfa.config import EASINGS
 from lgfa.errors import LGFAError
 from lgfa.formats.latents import load_latents, save_latents
 from lgfa.trajectory import wplus
@@ -15,7 +16,7 @@ from lgfa.trajectory.timeline import parse, total_frames
 from lgfa.trajectory.timing import retime
 
 SIZES = [1.0, float(2**50), float(np.float32(1e30))]     # the last one's square is no float32
-EASINGS = st.sampled_from(list(wplus.EASINGS))
+EASING = st.sampled_from(EASINGS)
 FRAMES = st.integers(1, 40)
 properties = settings(derandomize=True, deadline=None, max_examples=60)
 
@@ -38,7 +39,7 @@ def finite(path: torch.Tensor) -> bool:
 
 
 @properties
-@given(paths(), EASINGS, FRAMES)
+@given(paths(), EASING, FRAMES)
 def test_timing_keeps_ends_and_length(path, easing, frames):
     out = wplus.ease(path, easing, frames)
     assert len(out) == frames and torch.equal(out[0], path[0])
@@ -57,7 +58,7 @@ def test_arc_length_never_falls(path):
 
 
 @properties
-@given(paths(batch=True), EASINGS, FRAMES)
+@given(paths(batch=True), EASING, FRAMES)
 def test_a_batch_is_its_rows(path, easing, frames):
     together = wplus.ease(path, easing, frames)
     for row, one in zip(together, path, strict=True):
@@ -84,7 +85,7 @@ def test_there_and_back(path):
 
 
 @properties
-@given(paths(), FRAMES, EASINGS, st.integers(0, 5), st.sampled_from(["", "loop", "ping_pong"]),
+@given(paths(), FRAMES, EASING, st.integers(0, 5), st.sampled_from(["", "loop", "ping_pong"]),
        st.sampled_from([0.0, 0.5, 1.0]))
 def test_retime_has_exactly_the_frames_asked(path, frames, easing, hold, back, amount):
     ways = {back: True} if back else {}
@@ -132,7 +133,7 @@ def test_files_give_back_what_was_stored(tmp_path_factory, path):
 @properties
 @given(st.lists(st.tuples(
     st.text("abc \u00e4\u4e2d", min_size=1, max_size=9).filter(lambda text: text.strip()),
-    st.integers(2, 50), EASINGS, st.integers(-40, 40)), min_size=1, max_size=5))
+    st.integers(2, 50), EASING, st.integers(-40, 40)), min_size=1, max_size=5))
 def test_timelines_say_what_was_written(rows):
     text = "\n".join(f"{words} | {frames} | {easing} | strength {amount / 10}"
                      for words, frames, easing, amount in rows)

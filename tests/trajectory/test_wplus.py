@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 
+from lgfa.config import EASINGS
 from lgfa.errors import LGFAError
 from lgfa.trajectory import chain, wplus
 
@@ -74,7 +75,7 @@ def test_resampling_back_is_exact(path):
     assert torch.equal(wplus.resample(wplus.resample(path, 15), 8), path)
 
 
-@pytest.mark.parametrize("name", wplus.EASINGS)
+@pytest.mark.parametrize("name", EASINGS)
 @pytest.mark.parametrize("frames", [1, 2, 7, 8, 33])
 def test_easings_keep_the_ends(path, name, frames):
     for given in (path, torch.stack([path, path.flip(2) * 3])):

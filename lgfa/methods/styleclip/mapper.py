@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ...config import Frozen
+from ...config import Frozen, check_codes
 from ...embed.clip import CLIP
 from ...embed.e4e import Encoder
 from ...errors import LGFAError
@@ -84,10 +84,7 @@ class LatentMapper(nn.Module):
 
     def forward(self, w: Tensor) -> Tensor:
         """Codes [B, L, w_dim] -> edited codes [B, L, w_dim], in w's dtype."""
-        wanted = (self.config.num_layers, self.config.w_dim)
-        if w.ndim != 3 or tuple(w.shape[1:]) != wanted:
-            raise LGFAError(f"this StyleCLIP mapper takes codes [batch, {wanted[0]}, {wanted[1]}], "
-                            f"not {list(w.shape)}: these were made for another generator.")
+        check_codes("the codes", w, self.config, "the StyleCLIP mapper")
         change = torch.zeros_like(w)
         for part, mapper in self.parts.items():
             change[:, SLICES[part]] = mapper(w[:, SLICES[part]].float()).to(w)

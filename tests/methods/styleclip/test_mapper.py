@@ -181,7 +181,7 @@ def test_a_mapper_shows_its_own_sentence_only():
         Mapped([])
     with pytest.raises(LGFAError, match="different generators"):
         Mapped([tiny_mapper("a"), tiny_mapper("b", layers=10)])
-    with pytest.raises(LGFAError, match="another generator"):
+    with pytest.raises(LGFAError, match="StyleCLIP mapper reads 6 layers of 24 numbers"):
         method(codes(1, 10), z, 4, seed=0)
 
 
