@@ -195,7 +195,8 @@ def test_latents_of_another_generator_are_refused(
         assert str(wrong.shape[-2]) in said and str(LAYERS) in said
     assert "one latent" in sentence(animator.trajectory, still.expand(3, -1, -1), SMILE)
     assert "NaN" in sentence(animator.trajectory, still * float("nan"), SMILE)
-    assert "reads 6 layers of 24 numbers for 16 px" in sentence(lambda: next(animator.render(torch.zeros(2, 18, 512))))
+    assert "reads 6 layers of 24 numbers for 16 px" in sentence(
+        lambda: next(animator.render(torch.zeros(2, 18, 512))))
     save_latents(tmp_path / "far.safetensors", torch.zeros(3, 18, 512))
     assert "18" in sentence(animator.trajectory, tmp_path / "far.safetensors", SMILE)
 
