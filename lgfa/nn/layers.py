@@ -25,7 +25,8 @@ class EqualizedLinear(nn.Module):
         super().__init__()
         self.lr_multiplier = lr_multiplier
         self.weight = nn.Parameter(weight_std * torch.randn(outputs, inputs) / lr_multiplier)
-        self.bias = nn.Parameter(torch.full((outputs,), bias_init / lr_multiplier)) if bias else None
+        start = torch.full((outputs,), bias_init / lr_multiplier)
+        self.bias = nn.Parameter(start) if bias else None
 
     @property
     def gain(self) -> float:

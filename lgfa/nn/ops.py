@@ -6,7 +6,9 @@ float32 weights serves float64, float16 and bfloat16 inputs. Small tensors (styl
 always computed in float32 or better, under autocast too.
 
 Sources: StyleGAN2 (Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN"),
-section 2.2 (demodulation, eq. 3) and appendix B; StyleGAN (2019) for the [1, 3, 3, 1] filter.
+section 2.2 (modulation eq. 1, demodulation eq. 3) and appendix B; Progressive GAN (Karras et al.
+2018), section 4 (equalised learning rate, pixel norm); StyleGAN (Karras et al. 2019), section 2, for
+bilinear resampling, which the [1, 3, 3, 1] filter does.
 """
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ def at_least_float32(x: Tensor) -> Tensor:
 
 
 def pixel_norm(x: Tensor) -> Tensor:
-    """Scales each vector of the last axis to a mean square of 1. [.., C] -> [.., C]"""
+    """x / sqrt(mean(x^2) + 1e-8) along the last axis: a mean square of 1, and zero stays zero
+    (Progressive GAN, section 4.2). [.., C] -> [.., C]"""
     return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-8)
 
 
@@ -46,9 +49,9 @@ def equalized_linear(
 ) -> Tensor:
     """x W^T lr_multiplier / sqrt(I) + b lr_multiplier. [.., I] -> [.., O]
 
-    The run-time scale equalises the learning rates of all layers (Karras et al. 2018, section
-    4.1; He et al.'s constant without its factor sqrt(2), which the activation has). It is
-    multiplied in the wider of the two dtypes: half precision rounds once.
+    The run-time scale equalises the learning rates of all layers (Progressive GAN, section 4.1;
+    He's constant but for its factor sqrt(2), which `scaled_leaky_relu` has). It is multiplied in
+    the wider of the two dtypes, so that half precision rounds once.
     """
     wide = torch.promote_types(x.dtype, weight.dtype)
     weight = weight.to(x.device, wide) * (lr_multiplier / weight.shape[1] ** 0.5)
@@ -59,7 +62,8 @@ def equalized_linear(
 
 
 def scaled_leaky_relu(x: Tensor) -> Tensor:
-    """Leaky ReLU of slope 0.2 times sqrt(2), which keeps the variance of a normal input."""
+    """Leaky ReLU of slope 0.2 times sqrt(2): a normal input of variance 1 comes out with a mean
+    square of 1.04. Any shape, which is kept."""
     return F.leaky_relu(x, 0.2) * SQRT2
 
 
@@ -102,6 +106,7 @@ def modulated_conv2d(
 
     Style scales the activations and demodulation the result, so that one convolution serves the
     whole batch; equal to StyleGAN2's eq. 1-3, where the weights of each sample are scaled.
+    Doubling is a transposed convolution (a true one of the zero-stuffed map), then `fir_blur`.
     """
     _, channels, size, _ = weight.shape
     with no_autocast(x):
@@ -124,7 +129,8 @@ def modulated_conv2d(
 
 
 def demodulation(weight: Tensor, style: Tensor) -> Tensor:
-    """1 / the norm of each output channel's scaled weights. [O, I, k, k], [B, I] -> [B, O]"""
+    """1 / the norm of each output channel's scaled weights, whose squares have 1e-8 added to their
+    sum (StyleGAN2, eq. 3). [O, I, k, k], [B, I] -> [B, O]"""
     energy = weight.square().sum(dim=(2, 3))                # [O, I]
     return torch.rsqrt(style.square() @ energy.t() + 1e-8)
 

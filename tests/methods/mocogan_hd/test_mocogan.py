@@ -20,7 +20,6 @@ from lgfa.methods.baselines import Parts, baseline
 from lgfa.methods.method import Embedded, Prompt
 from lgfa.methods.mocogan_hd import critics, training
 from lgfa.methods.mocogan_hd.motion import Mocogan, MocoganConfig, MotionGenerator
-from lgfa.nn.covariance import principal_axes
 from lgfa.toon import parameters as tb
 from lgfa.toon import sampling, videos
 from lgfa.training import checkpoints
@@ -98,25 +97,6 @@ def test_shapes_are_refused_in_a_sentence():
         Mocogan(motion)(torch.zeros(2, LAYERS, W_DIM), Embedded(None, torch.zeros(1, 1)), 3, 0)
     with pytest.raises(LGFAError, match="no more components"):
         MocoganConfig(w_dim=4, components=5)
-
-
-# ---------------------------------------------------------------- principal axes
-
-def test_axes_are_numpys():
-    w = np.random.default_rng(0).normal(size=(50, 6)) @ np.diag([5, 4, 3, 2, 1, 0.5]) + 7
-    axes, deviations = principal_axes(torch.from_numpy(w), 4)
-    _, s, v = np.linalg.svd(w - w.mean(0), full_matrices=False)
-    assert np.allclose(deviations, s[:4] / math.sqrt(49), atol=1e-5)
-    assert np.allclose(np.abs((axes.numpy() * v[:4]).sum(1)), 1, atol=1e-5)
-    assert bool((axes.gather(1, axes.abs().argmax(1, keepdim=True)) > 0).all())
-
-
-def test_axes_of_points_on_a_line():
-    axes, deviations = principal_axes(torch.tensor([[0.0, 0], [3, 4], [6, 8]]), 2)
-    assert torch.allclose(axes[0], torch.tensor([0.6, 0.8])) and deviations.tolist()[0] == 5.0
-    assert deviations[1] == pytest.approx(0, abs=1e-6)
-    with pytest.raises(LGFAError, match="principal components"):
-        principal_axes(torch.zeros(3, 2), 3)
 
 
 # ---------------------------------------------------------------- losses by hand
