@@ -7,8 +7,8 @@ always computed in float32 or better, under autocast too.
 
 Sources: StyleGAN2 (Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN"),
 section 2.2 (modulation eq. 1, demodulation eq. 3) and appendix B; Progressive GAN (Karras et al.
-2018), section 4 (equalised learning rate, pixel norm); StyleGAN (Karras et al. 2019), section 2, for
-bilinear resampling, which the [1, 3, 3, 1] filter does.
+2018), section 4 (equalised learning rate, pixel norm); StyleGAN (Karras et al. 2019), section 2
+(bilinear resampling, which the [1, 3, 3, 1] filter does).
 """
 from __future__ import annotations
 
