@@ -6,11 +6,13 @@ that e4e and StyleCLIP measure identity with have this form (`model_ir_se50.pth`
 """
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..config import IdentityConfig
+from ..config import IdentityConfig, InceptionResNetConfig
 from ..errors import LGFAError
 
 _SE_REDUCTION = 16                          # a channel gate thinks in this many times fewer values
@@ -129,22 +131,34 @@ class Identity(nn.Module):
     def prepare(self, x: torch.Tensor) -> torch.Tensor:
         """[B, 3, H, W] -> [B, 3, input_size, input_size], as around e4e's identity loss.
 
-        An image of the input size is taken as it is: already cropped to the face. Any other is
-        brought to 256 px, cropped to the face and averaged down (not interpolated).
+        Sizes change by averages where the image gets smaller (not interpolated).
         """
-        if x.ndim != 4 or x.shape[1] != 3:
-            raise LGFAError("the identity network reads images of shape [B, 3, H, W], "
-                            f"not {list(x.shape)}.")
-        size = self.config.input_size
-        if x.shape[-2:] == (size, size):
-            return x
-        if self.config.crop is not None:
-            top, bottom, left, right = self.config.crop
-            x = _shrink_or_grow(x, _CROP_SIZE)[:, :, top:bottom, left:right]
-        return _shrink_or_grow(x, size)
+        return face_crop(x, self.config, shrink_or_grow, "the identity network")
 
 
-def _shrink_or_grow(x: torch.Tensor, size: int) -> torch.Tensor:
+def face_crop(
+    x: torch.Tensor,                        # [B, 3, H, W]
+    config: IdentityConfig | InceptionResNetConfig,
+    resize: Callable[[torch.Tensor, int], torch.Tensor],    # to size x size
+    reader: str,                            # the network in words
+) -> torch.Tensor:
+    """The faces of images as a face recognition reads them, [B, 3, input_size, input_size].
+
+    An image of the input size is taken as it is: already cropped to the face. Any other is brought
+    to 256 px, cropped to the face and resized.
+    """
+    if x.ndim != 4 or x.shape[1] != 3:
+        raise LGFAError(f"{reader} reads images of shape [B, 3, H, W], not {list(x.shape)}.")
+    size = config.input_size
+    if x.shape[-2:] == (size, size):
+        return x
+    if config.crop is not None:
+        top, bottom, left, right = config.crop
+        x = resize(x, _CROP_SIZE)[:, :, top:bottom, left:right]
+    return resize(x, size)
+
+
+def shrink_or_grow(x: torch.Tensor, size: int) -> torch.Tensor:
     """To size x size: averages where that makes the image smaller, else bilinear."""
     if x.shape[-2:] == (size, size):
         return x

@@ -1,9 +1,9 @@
 """InceptionResNet-V1: the face recognition network that the paper measures ACD with (IV-A5).
 
 Szegedy et al., "Inception-v4, Inception-ResNet" (2017), in the form of David Sandberg's facenet,
-whose VGGFace2 and CASIA-WebFace weights facenet-pytorch published; see formats/inception_resnet.
-Every branch is a list of convolutions; the three kinds of residual block differ in their
-branches, and so they are a table here.
+whose VGGFace2 and CASIA-WebFace weights facenet-pytorch published; see
+formats/layouts/facenet.py. Every branch is a list of convolutions; the three kinds of residual
+block differ in their branches, and so they are a table here.
 """
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..config import InceptionResNetConfig
-from ..errors import LGFAError
+from .identity import face_crop
 
 EPS = 1e-3                                  # of every batch norm, as in TensorFlow
 RANGE = 127.5 / 128                         # faces are (pixel - 127.5) / 128: not quite -1..1
-_CROP_SIZE = 256                            # side of the image in which the crop is given
 
 Conv = tuple[int, tuple[int, int], int, tuple[int, int]]    # channels, kernel, stride, padding
 
@@ -130,19 +129,9 @@ class InceptionResNet(nn.Module):
     def prepare(self, x: torch.Tensor) -> torch.Tensor:
         """[B, 3, H, W] -> [B, 3, input_size, input_size].
 
-        An image of the input size is taken as it is: already cropped to the face. Any other is
-        brought to 256 px, cropped to the face as for IR-SE50 and resized, antialiased.
+        Cropped to the face as for IR-SE50; sizes change with antialiasing.
         """
-        if x.ndim != 4 or x.shape[1] != 3:
-            raise LGFAError("the InceptionResNet reads images of shape [B, 3, H, W], "
-                            f"not {list(x.shape)}.")
-        size = self.config.input_size
-        if x.shape[-2:] == (size, size):
-            return x
-        if self.config.crop is not None:
-            top, bottom, left, right = self.config.crop
-            x = _resize(x, _CROP_SIZE)[:, :, top:bottom, left:right]
-        return _resize(x, size)
+        return face_crop(x, self.config, _resize, "the InceptionResNet")
 
 
 def _resize(x: torch.Tensor, size: int) -> torch.Tensor:

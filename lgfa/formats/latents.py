@@ -1,8 +1,9 @@
-"""Trajectories on disk: a safetensors file with one tensor "latents" [T, L, w_dim]."""
+"""Latents on disk: trajectories, as a safetensors file with one tensor "latents" [T, L, w_dim], and
+codes of stills to train on, in whatever file they lie."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,25 +44,42 @@ def check_latents_target(path: str | Path) -> Path:
 
 def load_latents(path: str | Path) -> tuple[Tensor, dict[str, Any]]:
     """(latents [T, L, w_dim] float32, what was stored beside them); LGFAError for other files."""
-    from . import read
-    from .safetensors_io import is_safetensors, read_header
-    from .trees import summary
+    from .trees import described, summary
 
-    tree = read(path)
+    tree, metadata = described(path)
     latents = tree.get("latents") if isinstance(tree, dict) else None
     if not isinstance(latents, Tensor) or latents.ndim not in (2, 3) or 0 in latents.shape:
         raise LGFAError(f"{path} holds no latents [T, L, w_dim], but {summary(tree)}: "
                         f"use a file that Save Latents or --save-latents wrote.")
-    latents = latents.float()
+    return _finite([latents], path), _plain(metadata.get(KEY, "{}"))
+
+
+def load_codes(path: str | Path) -> Tensor:
+    """Codes of stills [N, L, w_dim] float32, of a .pt or .safetensors file that holds one such
+    tensor or many of [L, w_dim] or [1, L, w_dim]; LGFAError for other files."""
+    from .trees import tree_of
+
+    tree = tree_of(path)
+    values = tree.values() if isinstance(tree, dict) else \
+        tree if isinstance(tree, list | tuple) else [tree]
+    parts = [part for part in values if isinstance(part, Tensor) and part.ndim in (2, 3)]
+    if len({part.shape[-2:] for part in parts}) != 1 or not all(parts[0].shape[-2:]) or \
+            not any(map(len, parts)):
+        raise LGFAError(f"{path} holds no latents: it must hold codes of shape [N, L, 512].")
+    odd = {str(part.dtype).removeprefix("torch.") for part in parts
+           if not part.is_floating_point()}
+    if odd:
+        raise LGFAError(f"{path} holds {', '.join(sorted(odd))} numbers, which are no latents: "
+                        "save them as floating point.")
+    return _finite(parts, path)
+
+
+def _finite(parts: Sequence[Tensor], path: str | Path) -> Tensor:
+    """[L, w_dim] and [n, L, w_dim], each a row or rows of one [N, L, w_dim], float32."""
+    latents = torch.cat([(part if part.ndim == 3 else part[None]).float() for part in parts])
     if not bool(torch.isfinite(latents).all()):
         raise LGFAError(f"{path} holds NaN or infinite latents: it is damaged.")
-
-    info: dict[str, Any] = {}
-    with open(path, "rb") as file:
-        if is_safetensors(file.read(16)):
-            text = (read_header(Path(path)).get("__metadata__") or {}).get(KEY, "{}")
-            info = _plain(text)
-    return latents if latents.ndim == 3 else latents[None], info
+    return latents
 
 
 def _plain(text: Any) -> dict[str, Any]:

@@ -85,20 +85,21 @@ def _is_count(value: Any) -> bool:
     return type(value) is int and 0 <= value < COUNT_LIMIT
 
 
-def read(path: Path) -> dict[str, Any]:
-    """{name: tensor}; for our own files {"lgfa": header, "state_dict": {name: tensor}}."""
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """({name: tensor}, metadata); the first is, for our own files, {"lgfa": header, "state_dict":
+    {name: tensor}}."""
     from safetensors.torch import load_file
     header = read_header(path)
     with reading(path, "its tensors"):
         tensors = load_file(str(path))
     own = own_header(header, path)
-    return {"lgfa": own, "state_dict": tensors} if own is not None else tensors
+    tree = {"lgfa": own, "state_dict": tensors} if own is not None else tensors
+    return tree, _metadata(header)
 
 
 def own_header(header: Mapping[str, Any], path: Path) -> dict[str, Any] | None:
     """Our own entry of a safetensors header, or None when the file is not ours."""
-    metadata = header.get("__metadata__")
-    text = metadata.get("lgfa") if isinstance(metadata, dict) else None
+    text = _metadata(header).get("lgfa")
     if text is None:
         return None
     try:
@@ -110,6 +111,12 @@ def own_header(header: Mapping[str, Any], path: Path) -> dict[str, Any] | None:
         raise LGFAError(f"{path} was written by a newer version (its format is {version!r}, "
                         f"this one reads up to {VERSION}): update the project.")
     return own
+
+
+def _metadata(header: Mapping[str, Any]) -> dict[str, Any]:
+    """The texts in a header; none where they are no table."""
+    found = header.get("__metadata__")
+    return found if isinstance(found, dict) else {}
 
 
 def write(

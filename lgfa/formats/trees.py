@@ -13,7 +13,13 @@ from . import safetensors_io
 
 
 def tree_of(path: str | os.PathLike[str]) -> Any:
-    """The tree of any file: plain data, tensors, numpy arrays.
+    """The tree of any file, the first half of `described`."""
+    return described(path)[0]
+
+
+def described(path: str | os.PathLike[str]) -> tuple[Any, dict[str, Any]]:
+    """(tree, metadata) of any file: plain data, tensors, numpy arrays, and the texts that a
+    safetensors file keeps beside its tensors; other files have none.
 
     Our own safetensors give {"lgfa": header, "state_dict": {name: tensor}}; other safetensors a
     plain {name: tensor}; `.pt`, `.pth` and `.pkl` what they hold (see unpickle/reader.py for
@@ -27,7 +33,7 @@ def tree_of(path: str | os.PathLike[str]) -> Any:
         with open(path, "rb") as file:
             head = file.read(16)
         safe = safetensors_io.is_safetensors(head)
-        return safetensors_io.read(path) if safe else reader.read(path)
+        return safetensors_io.read(path) if safe else (reader.read(path), {})
 
 
 def check_file(path: str | os.PathLike[str]) -> Path:

@@ -17,6 +17,7 @@ import torch
 
 from ..errors import LGFAError, printable, reading
 from ..files import atomic_path, remove_leftovers
+from ..formats.latents import load_codes
 from ..hashes import file_hash, network_hash, tensor_hash, text_hash
 
 IMAGE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"))
@@ -116,7 +117,7 @@ class LatentSource:
         latents: str | Path | torch.Tensor,     # a file, or codes [N, L, w_dim]
     ) -> None:
         if not isinstance(latents, torch.Tensor):
-            latents = read_latents(latents)
+            latents = load_codes(latents)
         if latents.ndim != 3 or 0 in latents.shape:
             raise LGFAError(f"latents to train on must be codes [N, L, w_dim], not "
                             f"{list(latents.shape)}.")
@@ -324,39 +325,10 @@ class _Store:
             if isinstance(index, dict) else {}
 
 
-def read_latents(
-    path: str | Path,                       # .pt or .safetensors
-) -> torch.Tensor:
-    """Codes [N, L, w_dim] of a file: one such tensor, or many of [L, w_dim] or [1, L, w_dim]."""
-    from ..formats import read
-    tree = read(path)
-    parts = [tree] if isinstance(tree, torch.Tensor) else _tensors(tree)
-    rows = [part if part.ndim == 3 else part[None] for part in parts if part.ndim in (2, 3)]
-    if not rows or len({row.shape[1:] for row in rows}) != 1 or 0 in rows[0].shape[1:] or \
-            not sum(map(len, rows)):
-        raise LGFAError(f"{path} holds no latents: it must hold codes of shape [N, L, 512].")
-    odd = {str(row.dtype).removeprefix("torch.") for row in rows if not row.is_floating_point()}
-    if odd:
-        raise LGFAError(f"{path} holds {', '.join(sorted(odd))} numbers, which are no latents: "
-                        "save them as floating point.")
-    latents = torch.cat([row.float() for row in rows])
-    if not torch.isfinite(latents).all():
-        raise LGFAError(f"{path} holds NaN or infinite latents: make it again.")
-    return latents
-
-
 def _is_entry(entry: object) -> bool:
     """Whether an index's entry is one: it names a file in the store."""
     return isinstance(entry, list) and len(entry) == 3 and isinstance(entry[2], str) and \
         SHA256.fullmatch(entry[2]) is not None
-
-
-def _tensors(tree: object) -> list[torch.Tensor]:
-    """All tensors of a dict or list, in order."""
-    values = tree.values() if isinstance(tree, dict) else tree
-    if not isinstance(tree, dict | list | tuple):
-        return []
-    return [value for value in values if isinstance(value, torch.Tensor)]
 
 
 def _images_under(folder: Path) -> list[Path]:

@@ -55,7 +55,7 @@ def readers() -> dict[str, Any]:
     from lgfa.formats import build, latents, loading, recognition
     from lgfa.formats.unpickle import reader
     from lgfa.media import images
-    from lgfa.training import data, prompts
+    from lgfa.training import prompts
     from lgfa.trajectory import timeline
 
     def inspect(file: str) -> None:
@@ -75,7 +75,7 @@ def readers() -> dict[str, Any]:
         "inspect": inspect, "load": load, "unpickle": reader.read,
         "load_clip": loading.load_clip,
         "named_clip": lambda file: loading.load_clip(f"ViT-B-32:{file}"),
-        "latents": latents.load_latents, "training_latents": data.read_latents,
+        "latents": latents.load_latents, "training_latents": latents.load_codes,
         "image": images.read_image, "prompts": prompts.Prompts.read, "timeline": timeline_of,
         "queue_table": _queue_table, "queue_workflow": _queue_workflow, "npy": _npy,
     }

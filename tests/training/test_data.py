@@ -14,7 +14,7 @@ from lgfa.config import EncoderConfig, GeneratorConfig
 from lgfa.embed.e4e import Encoder
 from lgfa.errors import LGFAError
 from lgfa.frames.stylegan2 import Generator
-from lgfa.training.data import FolderSource, LatentSource, SampleSource, batches, read_latents
+from lgfa.training.data import FolderSource, LatentSource, SampleSource, batches
 from lgfa.training.prompts import PAPER_WORDS, Prompts
 
 
@@ -235,36 +235,12 @@ def test_latents_of_a_file(tmp_path, layout):
     assert source.draw(9, seeded()).w_inv.shape == (9, 6, 16) and batch.image is None
 
 
-@pytest.mark.parametrize("content, said", [
-    (torch.zeros(3, 6, 16, dtype=torch.int64), "int64"), (torch.ones(3, 6, 16).bool(), "bool"),
-    ([torch.zeros(6, 16), torch.zeros(6, 16, dtype=torch.int32)], "int32"),
-    (torch.zeros(3, 6, 16, dtype=torch.complex64), "complex64"),
-    ({"a": {"b": torch.zeros(3, 6, 16)}}, "no latents"),
-    (torch.zeros(0, 6, 16), "no latents"), (torch.zeros(3, 0, 16), "no latents"),
-    (torch.full((2, 6, 16), 1e300, dtype=torch.float64), "infinite"), ("text", "no latents"),
-    ([torch.zeros(1, 10, 6000)[:, :, :600]] * 9000, "far larger than it is"),
-])
-def test_odd_latents_are_refused(tmp_path, content, said):
-    torch.save(content, tmp_path / "w.pt")
-    with pytest.raises(LGFAError, match=said):
-        read_latents(tmp_path / "w.pt")
-
-
 def test_latents_of_another_length_are_refused():
     with pytest.raises(LGFAError, match="codes of length 8, the generator takes 16"):
         trainer(None, source=LatentSource(torch.zeros(3, 6, 8)))
     for shape in ((6, 16), (0, 6, 16)):
         with pytest.raises(LGFAError, match="must be codes"):
             LatentSource(torch.zeros(shape))
-
-
-def test_files_without_latents_are_refused(tmp_path):
-    for name, content in (("a.pt", {"x": torch.zeros(3)}), ("b.pt", [torch.zeros(2, 6, 16),
-                                                                    torch.zeros(2, 4, 16)]),
-                          ("c.pt", torch.full((1, 6, 16), float("nan")))):
-        torch.save(content, tmp_path / name)
-        with pytest.raises(LGFAError, match="latents"):
-            read_latents(tmp_path / name)
 
 
 # ---- prompts
