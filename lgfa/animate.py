@@ -26,7 +26,7 @@ from .formats.latents import load_latents, save_latents
 from .frames.render import Progress, render
 from .frames.stylegan2 import Generator
 from .media.images import MIN_SIDE, read_image, square
-from .methods.method import FPS, Method, Prompt, as_method, as_prompts
+from .methods.method import FPS, Method, Prompt, as_method, as_prompts, class_for
 from .registry import METHODS
 from .trajectory.chain import perform
 from .trajectory.timing import check_motion
@@ -103,9 +103,8 @@ class Animator:
 
         device = check_device(device)
         networks = {kind: _load(given.get(kind, domain), kind, device) for kind in wanted}
-        own = getattr(networks.get("motion"), "encoder", None)
-        clip = given.get("clip", domain)
-        if "motion" in networks and own is None and clip is not None:
+        motion, clip = networks.get("motion"), given.get("clip", domain)
+        if motion is not None and clip is not None and class_for(motion).borrows_clip(motion):
             networks["clip"] = _load(clip, "clip", device)
         return cls(**networks, domain=None if "generator" in given else domain, dtype=dtype)
 

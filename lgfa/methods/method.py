@@ -98,8 +98,13 @@ class Method:
         clip: CLIP | None = None,           # of the Animator, for a network that has none
         encoder: Encoder | None = None,     # of the Animator, alike
     ) -> Method:
-        """The Method around a network; a class that borrows a CLIP or an encoder says so here."""
+        """The Method around a network."""
         return cls(network)
+
+    @classmethod
+    def borrows_clip(cls, network: Any) -> bool:
+        """Whether `of` needs the Animator's CLIP for this network."""
+        return False
 
     def embed(self, still: Tensor | None, prompt: Prompt) -> Embedded:
         """Picture [1,3,R,R], -1..1 (None where nobody asks for it), and prompt -> what was read.
@@ -150,7 +155,12 @@ def as_method(
     if not isinstance(motion, nn.Module):
         raise LGFAError(f"{type(motion).__name__} cannot animate: give a motion model, or a "
                         f"sub-class of Method.")
-    kind = kinds.kind_of(motion)
+    return class_for(motion).of(motion, clip, encoder)
+
+
+def class_for(network: nn.Module) -> type[Method]:
+    """The sub-class of Method that a network's kind has; LGFAError for one that has none."""
+    kind = kinds.kind_of(network)
     if kind not in METHODS:
         raise LGFAError(f"{KINDS[kind].what} cannot animate: give a motion model.")
-    return named(METHODS[kind]).of(motion, clip, encoder)
+    return named(METHODS[kind])

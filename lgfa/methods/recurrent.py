@@ -30,6 +30,10 @@ class Recurrent(Method):
     ) -> Recurrent:
         return cls(network, clip)
 
+    @classmethod
+    def borrows_clip(cls, network: MotionModel) -> bool:
+        return network.encoder is None
+
     def embed(self, still: Tensor | None, prompt: Prompt) -> Embedded:
         z_t = self.motion.encode_text([prompt.text], self.clip)
         return Embedded(self.motion.encode_image(still, self.clip), z_t)

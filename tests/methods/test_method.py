@@ -1,14 +1,19 @@
 """What every way to animate has in common, and what it is asked with (methods/method.py)."""
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 import torch
 from tiny import LAYERS, W_DIM, tiny_encoder, tiny_generator, tiny_motion
 
+from lgfa import formats, registry
 from lgfa.animate import Animator
 from lgfa.errors import LGFAError
 from lgfa.methods.method import Edit, Embedded, Method, Prompt, as_method, as_prompts
 from lgfa.methods.recurrent import Recurrent
+from lgfa.methods.styleclip.mapper import LatentMapper, Mapped, MapperConfig
 
 VIDEO = torch.linspace(-1, 1, 5).reshape(5, 1, 1, 1).expand(5, 3, 8, 8)
 
@@ -148,6 +153,32 @@ def test_a_method_that_carries_on_is_not_let_go_of():
     fading, added = (of(Brighter).trajectory(still, texts, 9, add=add) for add in (False, True))
     assert torch.equal(of(Onward).trajectory(still, texts, 9), added)
     assert not torch.allclose(fading, added)
+
+
+def test_a_clip_is_loaded_for_those_that_borrow_one_and_an_encoder_is_lent(tmp_path):
+    generator, mapper = tiny_generator(), LatentMapper(MapperConfig("smiling", LAYERS, W_DIM))
+    files = {"generator": generator, "motion": mapper, "encoder": tiny_encoder()}
+    for kind, network in files.items():
+        formats.save(tmp_path / f"{kind}.safetensors", network)
+    paths = {kind: tmp_path / f"{kind}.safetensors" for kind in files}
+    there = Animator.from_pretrained({**paths, "clip": tmp_path / "nowhere.safetensors"}, "cpu")
+    assert isinstance(there.method, Mapped)
+    formats.save(paths["motion"], tiny_motion(clip=False))
+    with pytest.raises(LGFAError, match="nowhere"):
+        Animator.from_pretrained({**paths, "clip": tmp_path / "nowhere.safetensors"}, "cpu")
+
+    class Lent(Brighter):
+        @classmethod
+        def of(cls, network, clip=None, encoder=None):
+            method = cls(network.config)
+            method.lent = encoder
+            return method
+
+    encoder = tiny_encoder()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(registry.METHODS, "mapper", "methods.lent:Lent")
+        patch.setitem(sys.modules, "lgfa.methods.lent", SimpleNamespace(Lent=Lent))
+        assert Animator(generator, encoder, motion=mapper).method.lent is encoder
 
 
 def test_what_can_animate():

@@ -86,7 +86,7 @@ class Optimisation(Edit):
         super().__init__(parts.generator.config)
         self.parts, self.settings = parts, settings
         self.unit = spread(samples(parts.generator)) if settings.units == "std" else None
-        self._ahead: dict[str, Tensor] = {}
+        self._begun: dict[str, Tensor] = {}
 
     @torch.no_grad()
     def embed(self, still: Tensor | None, prompt: Prompt) -> Embedded:
@@ -94,14 +94,14 @@ class Optimisation(Edit):
         return Embedded(None, self.parts.clip.encode_text([prompt.text]).float())
 
     def edited(self, w_s: Tensor, embedded: Embedded) -> Tensor:
-        known = self._ahead.get(_name(w_s, embedded.z_t))
+        known = self._begun.get(_name(w_s, embedded.z_t))
         return self.edit(w_s, embedded.z_t) if known is None else known
 
     def begin(self, stills: Tensor, prompts: Sequence[Prompt]) -> None:
         """Optimises the clips together, in half the time; what was kept of earlier ones goes."""
         z_t = torch.cat([self.embed(None, prompt).z_t for prompt in prompts])
         edited = self.edit(stills, z_t)
-        self._ahead = {_name(*one): edited[i:i + 1] for i, one in
+        self._begun = {_name(*one): edited[i:i + 1] for i, one in
                        enumerate(zip(stills.split(1), z_t.split(1), strict=True))}
 
     def edit(

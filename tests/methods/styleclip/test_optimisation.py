@@ -148,7 +148,7 @@ def test_clips_prepared_together_are_those_made_alone(parts, w_s):
     alone = [method(w_s[i:i + 1], Embedded(None, z_t[i]), 3, 0) for i in range(2)]
     method.begin(w_s, [Prompt(text) for text in texts])
     for i in range(2):
-        kept = method._ahead[opt._name(w_s[i:i + 1], z_t[i])]
+        kept = method._begun[opt._name(w_s[i:i + 1], z_t[i])]
         together = method(w_s[i:i + 1], Embedded(None, z_t[i]), 3, 0)
         assert torch.equal(together[:, -1], kept)           # it was not optimised again
         torch.testing.assert_close(together, alone[i], rtol=1e-3, atol=1e-3)
