@@ -116,6 +116,67 @@ def read(path: Path) -> dict[str, Any]:
     return state
 
 
+# ---- where a training's checkpoints lie
+
+class Numbered:
+    """FOLDER/step-00001200.pt and the like, of which the newest stay: when the last is broken, a
+    training goes on from the one before."""
+
+    def __init__(
+        self,
+        folder: Path,
+        keep: int = 2,                      # checkpoints that stay
+        guard: Callable[[], None] = lambda: None,   # called before each is written: LGFAError when
+        #                                     the folder is no longer this training's
+    ) -> None:
+        self.folder, self.keep, self.guard = folder, keep, guard
+
+    def latest(
+        self,
+        check: Callable[[dict[str, Any]], None],
+        note: Callable[[str], None] | None = None,
+    ) -> tuple[Path, dict[str, Any]] | None:
+        """The newest whole one, as `read_latest` gives it."""
+        return read_latest(self.folder, check, note)
+
+    def write(self, state: dict[str, Any]) -> Path:
+        """Adds one and removes the oldest."""
+        self.guard()
+        return write(self.folder, state, self.keep)
+
+
+class Single:
+    """One file, which each checkpoint replaces; no other can stand in for a broken one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def latest(
+        self,
+        check: Callable[[dict[str, Any]], None],
+        note: Callable[[str], None] | None = None,
+    ) -> tuple[Path, dict[str, Any]] | None:
+        """The file and its state, None where there is none; LGFAError when it cannot be used."""
+        if not self.path.exists():
+            return None
+        try:
+            with reading(self.path):
+                state = reader.read(self.path)
+                if type(state["step"]) is not int or state["step"] < 0:
+                    raise LGFAError("its step is no number.")
+                check(state)
+        except LGFAError as error:
+            raise LGFAError(f"{error} Remove it to begin this training again.") from error
+        return self.path, state
+
+    def write(self, state: dict[str, Any]) -> Path:
+        """Puts this one in the other's place."""
+        save(self.path, state)
+        return self.path
+
+
+# ---- is it this training?
+
 def check_settings(state: Mapping[str, Any]) -> None:
     """LGFAError unless a state has the settings of a motion model's training."""
     settings = state.get("settings")

@@ -1,13 +1,16 @@
 """What a checkpoint must hold before anything of it is taken up: a wrong one changes nothing."""
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import LGFAError, reading
+from .checkpoints import Unlike
 
 MOMENTS = {"step", "exp_avg", "exp_avg_sq"}     # what Adam keeps of a parameter
 #: of an optimiser's group: set anew at each step, or ways to compute the same
@@ -145,3 +148,94 @@ def _equal(one: Any, two: Any) -> bool:
 
 def _numbered(tensors: Sequence[Any]) -> dict[str, Any]:
     return {str(index): tensor for index, tensor in enumerate(tensors)}
+
+
+# ---- a training's parts, by the names that its checkpoints give them
+
+class Clock:
+    """The seconds that a training has taken, over all its runs."""
+
+    def __init__(self) -> None:
+        self._before, self._begun = 0.0, time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return self._before + time.monotonic() - self._begun
+
+    def state_dict(self) -> float:
+        return self.seconds
+
+    def check(self, stored: Any, name: str = "time") -> None:
+        """LGFAError unless it is a time."""
+        if not isinstance(stored, int | float) or not 0 <= stored < float("inf"):
+            raise LGFAError(f"its {name} are no time.")
+
+    def load_state_dict(self, stored: float) -> None:
+        self._before, self._begun = float(stored), time.monotonic()
+
+
+class Same:
+    """Settings, which must be those of a training that goes on."""
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any],        # plain, as a file gives them back: lists, no tuples
+        free: Sequence[str],                # names of those that may differ
+        folder: Path,                       # of the training, for the sentence
+    ) -> None:
+        self.settings, self.free, self.folder = dict(settings), free, folder
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.settings
+
+    def check(self, stored: Any, name: str = "settings") -> None:
+        """Unlike when one of them differs."""
+        if {**stored, **{name: self.settings[name] for name in self.free}} != self.settings:
+            raise Unlike(f"{self.folder} holds a training with other {name}: finish it with "
+                         f"those, or remove it.")
+
+    def load_state_dict(self, stored: Any) -> None:
+        """They are these already."""
+
+
+class Parts:
+    """All that a training holds between two steps: networks, optimisers (Adam), random generators,
+    and whatever else has `state_dict`, `check` and `load_state_dict`, as averages and clocks do."""
+
+    def __init__(
+        self,
+        parts: Mapping[str, Any],           # by their names in checkpoints
+        updates: int = 1,                   # most updates of an optimiser in one step
+    ) -> None:
+        self.parts, self.updates = dict(parts), updates
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of every part, by its name."""
+        return {name: part.get_state() if isinstance(part, torch.Generator) else part.state_dict()
+                for name, part in self.parts.items()}
+
+    def check(
+        self,
+        stored: Mapping[str, Any],          # a checkpoint's state, with its "step"
+    ) -> None:
+        """LGFAError unless the state of every part can be taken up; changes nothing."""
+        with reading(part="its state"):
+            for name, part in self.parts.items():
+                if isinstance(part, nn.Module):
+                    check_tensors(stored[name], part.state_dict(), name)
+                elif isinstance(part, torch.optim.Optimizer):
+                    check_optimizer(stored[name], part, self.updates * stored["step"])
+                elif isinstance(part, torch.Generator):
+                    torch.Generator().set_state(stored[name])
+                else:
+                    part.check(stored[name], name)
+
+    def load_state_dict(self, stored: Mapping[str, Any]) -> None:
+        """Takes up what `check` has found to be right."""
+        for name, part in self.parts.items():
+            if isinstance(part, torch.optim.Optimizer):
+                load_optimizer(part, stored[name])
+            elif isinstance(part, torch.Generator):
+                part.set_state(stored[name])
+            else:
+                part.load_state_dict(stored[name])

@@ -1,4 +1,4 @@
-"""The one training loop of the motion model (paper III-E, IV-A): step, log, sample, save, resume.
+"""The training of the motion model (paper III-E, IV-A): its step, its state, what it shows.
 
 The generator and the networks of the losses are frozen; what learns is a MotionModel. All random
 numbers come from one torch.Generator on the CPU, drawn for the whole batch on every rank.
@@ -9,7 +9,7 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from ..errors import LGFAError
 from ..hashes import network_hash, text_hash
 from ..motion.recurrent import draw_hidden
-from . import augment, checkpoints, claim, resume
+from . import augment, checkpoints, claim, loop, resume
+from .average import Average
 from .config import TrainConfig
 from .data import Source
 from .distributed import Ranks
@@ -88,8 +89,8 @@ class Trainer:
                                        self.ranks)
             self.optimizer = torch.optim.Adam(self._groups(), betas=(0.0, 0.999))
             self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-            self.average = ([p.detach().clone() for p in self.parameters]
-                            if config.ema_decay else [])
+            self.average = Average(self.parameters if config.ema_decay else [], config.ema_decay)
+            self.rates = loop.Rates(self.optimizer)
         if source.num_layers != generator.num_layers:
             raise LGFAError(f"the source gives {source.num_layers} codes an image, the generator "
                             f"takes {generator.num_layers}: they do not belong together.")
@@ -100,8 +101,9 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(self.ranks.device.type,
                                            enabled=config.precision == "fp16")
         self.random = torch.Generator().manual_seed(config.seed)
-        self.step, self.values, self._saved = 0, {}, None
-        self._claim: claim.Claim | None = None
+        self.values: dict[str, float] = {}      # of the last step
+        self._log: checkpoints.Log | None = None
+        self._sheet: Path | None = None         # what the last step wrote
         self._settings = self._all_settings(choices or {}) if self.out is not None else {}
 
     # ---- the loop
@@ -118,23 +120,30 @@ class Trainer:
         """
         with contextlib.ExitStack() as held, torch.inference_mode(False), torch.enable_grad():
             held.callback(self.motion.eval)
-            log = self._begin(resume, held)
-            begun, first, stopped = time.monotonic(), self.step, False
-            while self.step < self.config.iterations:
-                stopped = self.ranks.any(self.should_stop())
-                if stopped:
-                    break
-                self._set_rates()
-                clips = self.draw()
-                terms = self.objective(clips)
-                self.values = self._measure(terms)
-                self._backward(terms["total"])
-                self._update()
-                self.step += 1
-                sheet = None if self.out is None else self.ranks.on_first(
-                    lambda: self._write_step(log))
-                self._tell(begun, first, sheet)
-            return self._finish(stopped)
+            self.motion.train()
+            files = None if self.out is None else self._take_folder(resume, held)
+            end = loop.run(
+                self.step, self.config.iterations, self, files, save_every=self.config.save_every,
+                remedy="lower the learning rates, clip the gradient or train in fp32",
+                begin=lambda done, saved: self._begin(done, saved, resume, held),
+                log=None if files is None else self._write_step, tell=self._tell,
+                should_stop=self.should_stop, note=self.note, ranks=self.ranks)
+            network = None if files is None else self.ranks.on_first(
+                lambda: self._write_network(files, end.step))
+            self.ranks.wait()
+            return Result(end.step, end.stopped, self.values, end.checkpoint, network)
+
+    def step(
+        self,
+        number: int,                        # from 0
+    ) -> dict[str, float]:
+        """One step: rates, batch, losses, gradients, weights. Gives "total" and each term."""
+        self._set_rates(number)
+        terms = self.objective(self.draw())
+        self.values = self._measure(terms)
+        self._backward(terms["total"])
+        self._update()
+        return self.values
 
     def draw(self) -> TrainingBatch:
         """The next batch; draws for all ranks, keeps this rank's rows."""
@@ -153,24 +162,20 @@ class Trainer:
 
     # ---- parts of a step
 
-    def _set_rates(self) -> None:
+    def _set_rates(self, number: int) -> None:
         """Each group's own rate, times the share that this step has of it."""
-        share = 0.5 + 0.5 * math.cos(math.pi * self.step / self.config.iterations)
-        share = self.config.rate_end + (1 - self.config.rate_end) * share
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["rate"] * share
+        share = 0.5 + 0.5 * math.cos(math.pi * number / self.config.iterations)
+        self.rates.set(self.config.rate_end + (1 - self.config.rate_end) * share)
 
     def _measure(self, terms: dict[str, Tensor]) -> dict[str, float]:
-        """The terms' means over ranks; raises LGFAError when one is no number."""
+        """The terms' means over ranks; raises Diverged when one is no number."""
         means = self.ranks.mean(torch.stack([term.detach().float() for term in terms.values()]))
         values = dict(zip(terms, means.tolist(), strict=True))
-        broken = [name for name, value in values.items() if not abs(value) < float("inf")]
-        if broken:
-            raise self._diverged(f"the loss {broken[-1]} is no finite number")
+        loop.check({f"the loss {name}": value for name, value in values.items()})
         return values
 
     def _backward(self, total: Tensor) -> None:
-        """Gradients of all ranks' mean loss."""
+        """Gradients of all ranks' mean loss; raises Diverged when they are not finite."""
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(total).backward()
         self.ranks.mean_gradients(self.parameters)
@@ -178,59 +183,76 @@ class Trainer:
         norm = nn.utils.clip_grad_norm_(self.parameters, self.config.grad_clip or float("inf"))
         # In fp16 the scaler leaves such a step out and tries with a smaller scale.
         if not self.scaler.is_enabled() and not torch.isfinite(norm):
-            raise self._diverged("the gradient is not finite")
+            raise loop.Diverged("the gradient is not finite")
 
-    @torch.no_grad()
     def _update(self) -> None:
         """Steps the weights and their average."""
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        for mean, parameter in zip(self.average, self.parameters, strict=False):
-            mean.lerp_(parameter, 1 - self.config.ema_decay)
+        self.average.update()
 
-    def _diverged(self, what: str) -> LGFAError:
-        kept = f"the checkpoint {self._saved} is kept" if self._saved else "nothing was saved yet"
-        return LGFAError(f"the training stops at step {self.step + 1}, since {what}: lower the "
-                         f"learning rates, clip the gradient or train in fp32 ({kept}).")
+    # ---- around a step
 
-    def _due(self, every: int) -> bool:
-        return every > 0 and (self.step % every == 0 or self.step == self.config.iterations)
+    def _take_folder(
+        self,
+        resume: bool,
+        held: contextlib.ExitStack,         # gives the folder back
+    ) -> checkpoints.Numbered:
+        """Its checkpoints, once the folder is this training's alone; LGFAError when it holds one
+        that is not to go on."""
+        mine = self.ranks.on_first(lambda: held.enter_context(claim.alone(self.out, self.note)))
+        folder = self.out / "checkpoints"
+        if not resume and checkpoints.paths(folder):
+            raise LGFAError(f"{self.out} holds a training already: go on with it (--resume) or "
+                            "name another folder.")
+        return checkpoints.Numbered(folder, self.config.keep, mine.check if mine else lambda: None)
 
-    def _tell(self, begun: float, first: int, sheet: Path | None) -> None:
-        if self.progress and self.ranks.first:
-            seconds = (time.monotonic() - begun) / (self.step - first)
-            left = seconds * (self.config.iterations - self.step)
-            self.progress(Progress(self.step, self.config.iterations, self.values, seconds, left,
-                                   sheet))
-
-    # ---- files
-
-    def _begin(self, resume: bool, held: contextlib.ExitStack) -> checkpoints.Log | None:
-        """Takes the folder, then the newest checkpoint or begins anew; opens the log on the first
-        rank. `held` gives back what it took."""
+    def _begin(
+        self,
+        done: int,                          # steps that are done
+        saved: Path | None,                 # the checkpoint that they come from
+        resume: bool,
+        held: contextlib.ExitStack,         # closes the log
+    ) -> None:
+        """Says where the training begins; all ranks begin alike; opens the log on the first."""
         ranks = self.ranks
-        self.motion.train()
         if self.out is not None:
-            self._claim = ranks.on_first(
-                lambda: held.enter_context(claim.alone(self.out, self.note)))
             folder = self.out / "checkpoints"
-            if resume:
-                self._resume(folder)
-            elif checkpoints.paths(folder):
-                raise LGFAError(f"{self.out} holds a training already: go on with it (--resume) or "
-                                "name another folder.")
-            if float(ranks.mean(torch.tensor(float(self.step), device=ranks.device))) != self.step:
+            if saved is not None:
+                self.note(f"the training goes on from step {done} ({saved.name}).")
+            elif resume:
+                self.note(f"{folder} holds no checkpoint yet: the training begins anew.")
+            if float(ranks.mean(torch.tensor(float(done), device=ranks.device))) != done:
                 raise LGFAError(f"the ranks do not see the same checkpoints in {folder}: give a "
                                 "folder that all of them share.")
-        ranks.share([*self.motion.parameters(), *self.motion.buffers(), *self.average])
-        return None if self.out is None else ranks.on_first(lambda: self._open_log(held))
+        ranks.share([*self.motion.parameters(), *self.motion.buffers(),
+                     *self.average.means.values()])
+        if self.out is not None:
+            self._log = ranks.on_first(lambda: self._open_log(done, held))
+        self._first, self._begun = done, time.monotonic()
 
-    def _open_log(self, held: contextlib.ExitStack) -> checkpoints.Log:
+    def _open_log(self, done: int, held: contextlib.ExitStack) -> checkpoints.Log:
         """The log up to this step; what a killed training left half written goes."""
         claim.clean(self.out)
-        log = checkpoints.Log(self.out / "log.jsonl", self.step)
+        log = checkpoints.Log(self.out / "log.jsonl", done)
         held.callback(log.close)
         return log
+
+    def _write_step(self, done: int, values: dict[str, float]) -> None:
+        """What a step leaves in the folder beside its checkpoint: a log line, sample strips."""
+        self._log.add(done, values)
+        config = self.config
+        due = loop.is_due(done, config.sample_every, config.iterations)
+        self._sheet = self._sample(done) if due else None
+
+    def _tell(self, done: int, values: dict[str, float]) -> None:
+        if self.progress and self.ranks.first:
+            seconds = (time.monotonic() - self._begun) / (done - self._first)
+            left = seconds * (self.config.iterations - done)
+            self.progress(Progress(done, self.config.iterations, values, seconds, left,
+                                   self._sheet))
+
+    # ---- its state
 
     def _all_settings(self, choices: Mapping[str, Any]) -> dict[str, Any]:
         """All that must be equal for a training to go on."""
@@ -250,24 +272,15 @@ class Trainer:
                 json.dumps([prompts.words, prompts.templates]))[:16]},
         }
 
-    def _write_step(self, log: checkpoints.Log) -> Path | None:
-        """All that this step leaves in the folder; gives the sample strips."""
-        log.add(self.step, self.values)
-        sheet = self._sample() if self._due(self.config.sample_every) else None
-        if self._due(self.config.save_every):
-            self._save()
-        return sheet
-
-    def _save(self) -> None:
-        """Writes a checkpoint that holds everything."""
+    def state_dict(self) -> dict[str, Any]:
+        """All that a checkpoint holds, but for the step."""
         device = self.ranks.device
-        state = {
-            "step": self.step,
+        return {
             "values": self.values,
             "settings": self._settings,
             "motion": self.motion.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "average": self.average,
+            "average": self.average.state_dict(),
             "scaler": self.scaler.state_dict(),
             "random": {
                 "training": self.random.get_state(),
@@ -276,31 +289,8 @@ class Trainer:
                           else torch.get_device_module(device).get_rng_state(),
             },
         }
-        self._claim.check()
-        self._saved = checkpoints.write(self.out / "checkpoints", state, self.config.keep)
 
-    def _resume(self, folder: Path) -> None:
-        """Takes everything from the newest whole checkpoint; LGFAError when the settings differ.
-        Nothing is changed before all of it is found to be right."""
-        found = checkpoints.read_latest(folder, self._check_state, self.note)
-        if found is None:
-            self.note(f"{folder} holds no checkpoint yet: the training begins anew.")
-            return
-        self._saved, state = found
-        random = state["random"]
-        self.motion.load_state_dict(state["motion"])
-        resume.load_optimizer(self.optimizer, state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
-        for mean, stored in zip(self.average, state["average"], strict=True):
-            mean.copy_(stored)
-        self.random.set_state(random["training"])
-        torch.set_rng_state(random["torch"])
-        resume.set_device_random(self.ranks.device, random["device"])
-        self.objective.unit = self.objective.latent_unit()
-        self.step, self.values = state["step"], state["values"]
-        self.note(f"the training goes on from step {self.step} ({self._saved.name}).")
-
-    def _check_state(self, state: dict[str, Any]) -> None:
+    def check(self, state: dict[str, Any]) -> None:
         """LGFAError unless a checkpoint's state can be taken up as a whole; Unlike when it is one
         of a training with other settings."""
         checkpoints.check_settings(state)
@@ -312,33 +302,41 @@ class Trainer:
             raise checkpoints.Unlike("the training cannot go on, since its offsets have other "
                                      "units: give the same choice of them (--offsets) and the "
                                      "same source, or begin in another folder.")
-        resume.check_average(state.get("average"), self.average)
+        self.average.check(state.get("average"))
         resume.check_optimizer(state.get("optimizer"), self.optimizer, state["step"],
                                self.scaler.is_enabled())
         resume.check_scaler(state.get("scaler"), self.scaler)
         resume.check_random(state.get("random"))
 
-    def _finish(self, stopped: bool) -> Result:
-        """The last checkpoint, and the network by itself."""
-        network = None if self.out is None else self.ranks.on_first(self._write_network)
-        self.ranks.wait()
-        return Result(self.step, stopped, self.values, self._saved, network)
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes everything from a checkpoint, which `check` has found to be right."""
+        random = state["random"]
+        self.motion.load_state_dict(state["motion"])
+        resume.load_optimizer(self.optimizer, state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.average.load_state_dict(state["average"])
+        self.random.set_state(random["training"])
+        torch.set_rng_state(random["torch"])
+        resume.set_device_random(self.ranks.device, random["device"])
+        self.objective.unit = self.objective.latent_unit()
+        self.values = state["values"]
 
-    def _write_network(self) -> Path:
-        """Writes what is not written yet at the end."""
+    # ---- what it shows and gives
+
+    def _write_network(self, files: checkpoints.Numbered, done: int) -> Path:
+        """The network by itself, with averaged weights."""
         from .. import formats
-        if self._saved is None or checkpoints.step_of(self._saved) != self.step:
-            self._save()
-        self._claim.check()
+        files.guard()
         network = self.out / "motion.safetensors"
-        with self.averaged():
-            formats.save(network, self.motion, {"step": self.step, "training": self._settings})
+        with self.average.applied():
+            formats.save(network, self.motion, {"step": done, "training": self._settings})
         return network
 
     @torch.no_grad()
-    def _sample(self) -> Path | None:
+    def _sample(self, done: int) -> Path | None:
         """Sample strips, always of the same stills and sentences; touches no random state."""
-        from ..media.sheets import contact_sheet, save_picture
+        from ..frames.render import to_frames
+        from ..media.sheets import contact_sheet, save_picture, thumbnails
         config, objective, device = self.config, self.objective, self.ranks.device
         random = torch.Generator().manual_seed((config.seed + 1) % 2**64)
         count = min(config.sample_rows, len(self.prompts.words))
@@ -346,27 +344,14 @@ class Trainer:
         w_inv, texts = w_inv.to(device), self.prompts.draw(count, random)
         still = None if not objective.sees else (
             objective.render(w_inv) if still is None else still.to(device))
-        with self.averaged():
+        with self.average.applied():
             w_s = self.motion.content(w_inv, still, objective.lent)
             w = self.motion.trajectory(w_s, texts, still, config.sample_frames,
                                        clip=objective.lent)
-        clips = [small_frames(torch.cat([objective.render(code[None]) for code in clip]))
+        clips = [to_frames(thumbnails(torch.cat([objective.render(code[None]) for code in clip])))
                  for clip in w]
         sheet = contact_sheet(clips, texts, columns=config.sample_frames)
-        return save_picture(self.out / "samples" / f"step-{self.step:08d}.png", sheet)
-
-    @contextlib.contextmanager
-    def averaged(self) -> Iterator[None]:
-        """The averaged weights in the network's place, where an average is kept."""
-        self._swap()
-        try:
-            yield
-        finally:
-            self._swap()
-
-    def _swap(self) -> None:
-        for mean, parameter in zip(self.average, self.parameters, strict=False):
-            mean.data, parameter.data = parameter.data, mean.data
+        return save_picture(self.out / "samples" / f"step-{done:08d}.png", sheet)
 
     # ---- preparation
 
@@ -386,15 +371,3 @@ class Trainer:
         if not groups:
             raise LGFAError("all learning rates are 0: there is nothing to train.")
         return groups
-
-
-def small_frames(
-    pictures: Tensor,                       # [T, 3, R, R], -1..1
-    side: int = 160,                        # larger ones are made this small
-) -> Tensor:
-    """Frames [T, H, W, 3] in 0..1 on the CPU."""
-    from ..frames.render import to_frames
-    if pictures.shape[-1] > side:
-        pictures = nn.functional.interpolate(pictures.float(), (side, side), mode="bilinear",
-                                             antialias=True)
-    return to_frames(pictures)

@@ -17,25 +17,23 @@ no momentum, falling rates, averaged weights.
 """
 from __future__ import annotations
 
-import copy
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ... import formats
-from ...errors import LGFAError, reading
+from ...errors import LGFAError
 from ...frames import latent_space
 from ...frames.stylegan2 import Generator
 from ...nn.covariance import principal_axes
 from ...toon import sampling, videos
-from ...training import checkpoints, resume
+from ...training import checkpoints, loop, resume
+from ...training.average import Average, warming
 from ..baselines import Parts
 from . import critics
 from .motion import Mocogan, MocoganConfig, MotionGenerator, draw_noise
@@ -133,6 +131,7 @@ class Training:
             torch.manual_seed(SEED)
             self._networks()
         self.pool = make_pool(generator, settings.pool, settings.resolution, self.rng)
+        self.clock = resume.Clock()
 
     def _networks(self) -> None:
         s, device, shape = self.settings, self.device, self.generator.config
@@ -144,30 +143,28 @@ class Training:
         motion.components.copy_(axes)
         motion.deviations.copy_(deviations)
         self.motion = motion.to(device)
-        self.average = copy.deepcopy(self.motion)
+        self.average = Average(self.motion, warming(s.average))
         self.video = critics.VideoCritic().to(device)
         self.image = critics.ImageCritic(s.resolution).to(device)
-        self.follower = copy.deepcopy(self.image)
+        self.follower = Average(self.image, s.follow)
         length = self.image.project[-1].out_features
         self.memories = nn.ModuleList(critics.Memory(s.memory, length) for _ in range(2)).to(device)
         self.motion_optimiser = torch.optim.Adam(self.motion.parameters(), s.rate, s.betas)
         self.critic_optimiser = torch.optim.Adam(
             [*self.video.parameters(), *self.image.parameters()], s.critic_rate, s.betas)
+        self.rates = loop.Rates(self.motion_optimiser, self.critic_optimiser)
 
     # ---- one step
 
     def set_rates(self, done: float) -> None:
         """Rates for when a part `done` is over: constant for the first half, then falling to a
         twentieth, so that motion generator and critics stop chasing each other."""
-        scale = 1 - 0.95 * max(0.0, 2 * done - 1)
-        for optimiser, rate in ((self.motion_optimiser, self.settings.rate),
-                                (self.critic_optimiser, self.settings.critic_rate)):
-            for group in optimiser.param_groups:
-                group["lr"] = rate * scale
+        self.rates.set(1 - 0.95 * max(0.0, 2 * done - 1))
 
     def step(self, number: int) -> dict[str, float]:
         """The motion generator's step, then the critics' on the same clips; returns the terms."""
         s = self.settings
+        self.set_rates(number / s.steps)
         people = torch.randint(len(self.pool.codes), (s.batch // 2,), generator=self.rng)
         people = people.repeat_interleave(2)
         which = chosen_frames(s.frames, s.window, self.rng)
@@ -175,11 +172,17 @@ class Training:
         made, terms = self._motion_step(people, which, first)
         for again in range(s.critic_steps):
             terms |= self._critic_step(number * s.critic_steps + again, made.detach(), first, which)
-        _follow(self.average, self.motion, min(s.average, (number + 1) / (number + 10)))
-        _follow(self.follower, self.image, s.follow)
+        self.average.update(number)
+        self.follower.update()
         return terms
 
-    def _motion_step(self, people, which, first) -> tuple[Tensor, dict[str, float]]:
+    def _motion_step(
+        self,
+        people: Tensor,                     # [B], places in the pool where the clips begin
+        which: Tensor,                      # [t], frames that are judged
+        first: Tensor,                      # [B, 3, r, r], their stills
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Pictures made [B, t, 3, r, r], with their gradients, and the terms."""
         s = self.settings
         self._learning(False)
         codes = self.pool.codes[people]
@@ -203,7 +206,13 @@ class Training:
         size = offsets.detach()[:, -1].norm(dim=1).mean()
         return made, _numbers(terms) | {"moved": float(size)}
 
-    def _critic_step(self, number, made, first, which) -> dict[str, float]:
+    def _critic_step(
+        self,
+        number: int,                        # of the critics' steps, from 0
+        made: Tensor,                       # [B, t, 3, r, r], detached
+        first: Tensor,                      # as above
+        which: Tensor,
+    ) -> dict[str, float]:
         s, (drawn, drawn_first) = self.settings, self.drawn(which)
         self._learning(True)
         terms = {"video critic": critics.relativistic(
@@ -230,9 +239,9 @@ class Training:
             loss = loss + 0.5 * s.picture_penalty * s.penalty_every * steep
         loss = loss + terms["picture critic"] + s.contrast * terms["contrast"]
         _descend(loss, self.critic_optimiser)
-        with torch.no_grad():
+        with torch.no_grad(), self.follower.applied():
             for pair, memory in zip(views, self.memories, strict=True):
-                memory.add(self.follower(pair[0])[1])
+                memory.add(self.image(pair[0])[1])
         return _numbers(terms)
 
     # ---- parts of it
@@ -270,37 +279,20 @@ class Training:
 
     # ---- its state
 
-    def _parts(self) -> dict[str, Any]:
+    def state(
+        self,
+        folder: Path,                       # of its checkpoints, for a sentence
+    ) -> resume.Parts:
+        """All that checkpoints hold, by their names."""
         names = ("motion", "average", "video", "image", "follower", "memories",
-                 "motion_optimiser", "critic_optimiser")
-        return {name: getattr(self, name) for name in names}
-
-    def state(self) -> dict[str, Any]:
-        return {**{name: part.state_dict() for name, part in self._parts().items()},
-                "rng": self.rng.get_state(), "settings": _plain(self.settings)}
-
-    def check(self, state: dict[str, Any], folder: Path) -> None:
-        """LGFAError unless all of a checkpoint's state can be taken up; Unlike when it is one of a
-        training with other settings."""
-        with reading(part="its state"):
-            own = _plain(self.settings)
-            free = {name: own[name] for name in ("steps", "save_every")}
-            if {**state["settings"], **free} != own:
-                raise checkpoints.Unlike(f"{folder} holds a training with other settings: finish "
-                                         f"it with those, or remove it.")
-            for name, part in self._parts().items():
-                if isinstance(part, nn.Module):
-                    resume.check_tensors(state[name], part.state_dict(), name)
-                else:                       # critics learn several times a step
-                    resume.check_optimizer(state[name], part, 1000 * state["step"])
-            torch.Generator().set_state(state["rng"])
-            if not 0 <= state["seconds"] < float("inf"):
-                raise LGFAError("its time is no time.")
-
-    def resume(self, state: dict[str, Any]) -> None:
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
-        self.rng.set_state(state["rng"])
+                 "motion_optimiser", "critic_optimiser", "rng")
+        settings = {name: list(value) if isinstance(value, tuple) else value
+                    for name, value in asdict(self.settings).items()}
+        return resume.Parts({
+            "settings": resume.Same(settings, ("steps", "save_every"), folder),
+            **{name: getattr(self, name) for name in names},
+            "seconds": self.clock,
+        }, updates=max(1, self.settings.critic_steps))
 
 
 def train_motion(
@@ -308,38 +300,16 @@ def train_motion(
     folder: Path,                           # of checkpoints; an unfinished training goes on
     settings: Settings,
     note: Callable[[str], None],            # lines of progress
-) -> tuple[MotionGenerator, float]:
+) -> loop.Trained:
     """The averaged motion generator, in eval mode, and the minutes that its training took."""
-    for weight in generator.parameters():
-        weight.requires_grad_(False)
-    training, start, spent = Training(generator, settings), 0, 0.0
-    found = checkpoints.read_latest(
-        folder, lambda state: training.check(state, folder), note) if folder.is_dir() else None
-    if found is not None:
-        state = found[1]
-        training.resume(state)
-        start, spent = state["step"], state["seconds"]
-
-    begun, means = time.time(), {}
-    for number in range(start, settings.steps):
-        training.set_rates(number / settings.steps)
-        terms = training.step(number)
-        if not all(abs(value) < 1e6 for value in terms.values()):       # NaN too
-            raise LGFAError(f"MoCoGAN-HD's training diverged at step {number + 1}: lower the "
-                            f"rates, or raise the penalty.")
-        for name, value in terms.items():
-            means[name] = 0.95 * means.get(name, value) + 0.05 * value
-        done, seconds = number + 1, spent + time.time() - begun
-        if done % 25 == 0 or done == settings.steps:
-            figures = " ".join(f"{name} {value:.3g}" for name, value in means.items())
-            note(f"mocogan-hd {done}/{settings.steps} {seconds / 60:.1f} min {figures}")
-        if done % settings.save_every == 0 or done == settings.steps:
-            checkpoints.write(folder, {"step": done, "seconds": seconds, **training.state()}, 2)
-    return training.average.eval(), (spent + time.time() - begun) / 60
-
-
-def _plain(settings: Settings) -> dict[str, Any]:
-    return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(settings).items()}
+    generator.requires_grad_(False)
+    training = Training(generator, settings)
+    loop.run(training.step, settings.steps, training.state(folder), checkpoints.Numbered(folder),
+             save_every=settings.save_every, limit=1e6, name="MoCoGAN-HD's training",
+             remedy="lower the rates, or raise the penalty", note=note,
+             log=loop.Lines("mocogan-hd", settings.steps, 25, note, training.clock, ".3g"))
+    training.average.install()
+    return loop.Trained(training.motion.eval(), training.clock.seconds / 60)
 
 
 def _numbers(terms: dict[str, Tensor]) -> dict[str, float]:
@@ -351,15 +321,6 @@ def _descend(loss: Tensor, optimiser: torch.optim.Optimizer) -> None:
     loss.backward()
     nn.utils.clip_grad_norm_(optimiser.param_groups[0]["params"], 10.0)
     optimiser.step()
-
-
-@torch.no_grad()
-def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Moves averaged weights towards a network's; buffers are copied."""
-    for old, new in zip(average.parameters(), network.parameters(), strict=True):
-        old.lerp_(new, 1 - decay)
-    for old, new in zip(average.buffers(), network.buffers(), strict=True):
-        old.copy_(new)
 
 
 def units(texts: Sequence[str]) -> list[str]:
@@ -376,9 +337,9 @@ def train(
                         "only the toon domain has: train it there.")
     path, work = folder / f"{unit}.safetensors", folder / f"{unit}-training"
     settings = Settings().scaled(scale)
-    motion, minutes = train_motion(parts.generator, work, settings, note)
-    formats.save(path, motion, {"baseline": "mocogan-hd", "minutes": round(minutes, 2),
-                                "training": asdict(settings)})
+    trained = train_motion(parts.generator, work, settings, note)
+    formats.save(path, trained.network, {"baseline": "mocogan-hd", "training": asdict(settings),
+                                         "minutes": round(trained.minutes, 2)})
     shutil.rmtree(work, ignore_errors=True)
     return path
 

@@ -171,12 +171,15 @@ def test_critics_shapes(side):
 def test_training_moves_what_it_should():
     generator = toon_generator().requires_grad_(False)
     lesson = training.Training(generator, SMALL)
-    parts = ("motion", "average", "video", "image", "follower")
-    before = {n: [w.detach().clone() for w in getattr(lesson, n).parameters()] for n in parts}
+    nets = {"motion": lesson.motion, "video": lesson.video, "image": lesson.image}
+    learn = {name: list(net.parameters()) for name, net in nets.items()}
+    means = {"average": lesson.average, "follower": lesson.follower}
+    learn |= {name: [mean.means[key] for key, _ in mean.followed.named_parameters()]
+              for name, mean in means.items()}
+    before = {name: [w.detach().clone() for w in weights] for name, weights in learn.items()}
     frozen = {k: v.clone() for k, v in generator.state_dict().items()}
     terms = lesson.step(0)
-    for name in parts:
-        now = list(getattr(lesson, name).parameters())
+    for name, now in learn.items():
         changed = sum(not torch.equal(a, b) for a, b in zip(now, before[name], strict=True))
         assert changed >= len(now) - 2, name
     assert all(torch.equal(v, frozen[k]) for k, v in generator.state_dict().items())
@@ -201,7 +204,7 @@ def weights_of(motion: torch.nn.Module) -> torch.Tensor:
 
 
 def test_a_stopped_training_goes_on_as_if_it_had_not(tmp_path, monkeypatch):
-    whole, _ = training.train_motion(toon_generator(), tmp_path / "a", SMALL, print)
+    whole = training.train_motion(toon_generator(), tmp_path / "a", SMALL, print)
     step = training.Training.step
 
     def interrupted(self, number):
@@ -213,8 +216,8 @@ def test_a_stopped_training_goes_on_as_if_it_had_not(tmp_path, monkeypatch):
         patch.setattr(training.Training, "step", interrupted)
         training.train_motion(toon_generator(), tmp_path / "b", SMALL, print)
     lines: list[str] = []
-    rest, _ = training.train_motion(toon_generator(), tmp_path / "b", SMALL, lines.append)
-    assert torch.equal(weights_of(whole), weights_of(rest))
+    rest = training.train_motion(toon_generator(), tmp_path / "b", SMALL, lines.append)
+    assert torch.equal(weights_of(whole.network), weights_of(rest.network))
     assert len(lines) == 1 and "3/3" in lines[0]
     with pytest.raises(LGFAError, match="other settings"):
         training.train_motion(toon_generator(), tmp_path / "b",
