@@ -42,7 +42,8 @@ def method(number: int, frames: int, words: tuple[str, ...]) -> dict[str, Any]:
                      "high": [1.05 * v for v in mean]}
               for name, mean in (("probability", [t**worse / worse for t in way]),
                                  ("progress", [t / worse for t in way]),
-                                 ("identity", [0.1 * t * worse for t in way]))}
+                                 ("identity", [0.1 * t * worse for t in way]),
+                                 ("clip", [0.2 + 0.1 * t / worse for t in way]))}
     counts = [[0] * 14 for _ in range(14)]
     for row in range(1, 14):
         counts[row][row], counts[row][row % 13 + 1] = 14, 2

@@ -42,6 +42,13 @@ def test_plots_show_the_main_methods_and_no_figures_draw_nothing() -> None:
     assert all(draw(report) is None for _, draw in plots.PLOTS.values())
 
 
+def test_every_curve_has_a_panel() -> None:
+    panels = plots.curves(example(("lgfa", "mocogan-hd"))).axes
+    assert [ax.get_title() for ax in panels] == list(plots.CURVES.values())
+    assert all(len(ax.lines) == 2 for ax in panels)
+    assert panels[-1].lines[0].get_ydata()[-1] == pytest.approx(0.3)    # CLIP score of lgfa
+
+
 def test_bars_have_the_values_and_intervals_given() -> None:
     report = example(("lgfa", "mocogan-hd"))
     report["methods"]["mocogan-hd"]["metrics"] = {"acd_toon": 0.5}      # no interval

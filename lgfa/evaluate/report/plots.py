@@ -30,9 +30,12 @@ IMPORTANT = (
 )
 MOST_PANELS = 12
 WAYS = {"higher": " \N{RIGHTWARDS ARROW} better", "lower": " \N{LEFTWARDS ARROW} better"}
-CURVES = {"probability": "probability of the asked expression",
-          "progress": "progress towards the expression",
-          "identity": "identity distance to the still", "clip_score": "CLIP score"}
+CURVES = {                                  # of metrics.registry.curves -> title of its panel
+    "probability": "probability of the asked expression",
+    "progress": "progress towards the expression",
+    "identity": "identity distance to the still",
+    "clip": "CLIP score of frame and sentence",
+}
 
 
 def ready() -> None:
