@@ -10,7 +10,8 @@ import signal
 import sys
 import time
 from _thread import get_ident
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 STOPPED = 130
 AGAIN = 2.0                     # seconds in which further signals are the same wish
@@ -85,7 +86,42 @@ def forget(key: object) -> None:
     _state.undo.pop(key, None)
 
 
+@contextmanager
+def asking(
+    asked: list[int],                       # signals that came in the meantime, in order
+) -> Iterator[Callable[[], bool]]:
+    """While it lasts signals only ask: gives a function that says whether one came, so that work
+    can end at a good moment. A second one ends it at once, as it would end any other command."""
+    def ask(number: int, frame: object) -> None:
+        asked.append(number)                    # first of all: the next may come at once
+        if len(asked) > 1:
+            _hand_on(before[number], number, frame)
+            return
+        with suppress(OSError):                 # the terminal may be gone
+            os.write(2, b"saving; once more to end at once\n")
+
+    before: dict[int, object] = {}
+    try:
+        for number in _numbers():
+            if number == getattr(signal, "SIGHUP", None) \
+                    and signal.getsignal(number) is signal.SIG_IGN:
+                continue                        # nohup ignores it
+            before[number] = signal.getsignal(number)
+            signal.signal(number, ask)
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
 # ---- inside
+
+def _hand_on(before: object, number: int, frame: object) -> None:
+    """Hands a signal to whoever looked after it before."""
+    if not callable(before):
+        raise KeyboardInterrupt
+    before(number, frame)
+
 
 def _numbers() -> list[int]:
     return [getattr(signal, name) for name in NAMES if hasattr(signal, name)]

@@ -4,15 +4,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import os
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from ..config import AUGMENTATIONS, CONT_FORMS, LPIPS_FRAMES, SCHEDULES
 from ..errors import LGFAError, printable
+from ..signals import asking
 
 DESCRIPTION = """\
 Trains the motion model (paper III-E, IV-A) and writes into --out:
@@ -39,7 +37,8 @@ a prompt file (lines: words with their paraphrases; without templates whole sent
 
 NO_MEMORY = "try --render-chunk 1, --precision bf16 (accelerators) or a smaller --batch"
 
-#: setting of TrainConfig -> (group, help); its type and default come from there
+#: setting of TrainConfig -> (group, help); its type and default come from there, and so do the
+#: weights of the losses
 SETTINGS = {
     "iterations": ("length", "steps in all"),
     "batch": ("length", "clips a step, each with another word; over all ranks together"),
@@ -52,15 +51,10 @@ SETTINGS = {
     "rate_end": ("learning", "part of the rates left at the last step; 1 = constant rates (paper)"),
     "grad_clip": ("learning", "largest gradient norm; 0 = any"),
     "ema_decay": ("learning", "average of the weights to export, such as 0.999; 0 = none"),
-    "w_reg": ("losses", "weight of the distance from the still"),
-    "path_reg": ("losses", "weight of the path's smoothness"),
     "path_order": ("losses", "of the path's difference: 2, 1 or 0 (ablation)"),
-    "cont": ("losses", "weight of the agreement with the sentence"),
     "cont_form": ("losses", f"{', or '.join(CONT_FORMS)} (ablation)"),
     "tau": ("losses", "temperature of the contrastive loss"),
-    "lpips": ("losses", "weight of the perceptual distance from the still; needs --perceptual"),
     "lpips_frames": ("losses", f"frames it looks at: of {', '.join(LPIPS_FRAMES)}"),
-    "identity": ("losses", "weight of the identity distance; needs an identity network"),
     "latent_units": ("losses", "units of both distances in W: raw, std (its spread), white, auto"),
     "augment": ("losses", f"changes before the loss CLIP: of {', '.join(AUGMENTATIONS)}"),
     "augment_views": ("losses", "changed copies of a frame"),
@@ -74,12 +68,16 @@ SETTINGS = {
     "sample_frames": ("output", "frames of each"),
 }
 
+#: network that a loss may need -> (its option, what it is)
+JUDGES = {"perceptual": ("perceptual", "an LPIPS trunk"),
+          "identity": ("identity_network", "an identity network")}
+
 
 def add_train_parser(
     subparsers: Any,                        # of argparse
 ) -> None:
     """Adds `train`; its handler is a function of the parsed arguments."""
-    from ..training.config import TrainConfig
+    from ..training.config import WEIGHTS, TrainConfig
     parser = subparsers.add_parser(
         "train", help="train a motion model", description=DESCRIPTION, epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -93,7 +91,8 @@ def add_train_parser(
                      help="go on from the newest checkpoint, or begin where there is none")
     groups = {"output": out}
     for field in dataclasses.fields(TrainConfig):
-        name, text = SETTINGS[field.name]
+        name, text = SETTINGS.get(field.name) or (
+            "losses", f"weight of {WEIGHTS[field.name].metadata['weight']}")
         if name not in groups:
             groups[name] = parser.add_argument_group(name)
         _add_setting(groups[name], field, text)
@@ -179,7 +178,7 @@ def train(args: argparse.Namespace) -> None:
         prompts = _prompts(args.prompts, own)
         source = _source(args, own, networks, here, say)
         motion = _motion(args, config, own, networks, source, prompts)
-        with _interrupts(asked) as stopping:
+        with asking(asked) as stopping:
             trainer = Trainer(
                 config, motion, networks["generator"], source, prompts, networks["clip"],
                 networks["perceptual"], networks["identity"], args.out, here,
@@ -200,6 +199,7 @@ def _load_networks(args: Any, config: Any, domain: str | None, device: Any) -> d
     """The frozen networks that this training needs, by name; None for the others."""
     from ..formats import load
     from ..formats.loading import load_clip
+    from ..training.losses import terms_of
 
     def named(option: str, what: str) -> str:
         name = getattr(args, option) or domain
@@ -214,12 +214,11 @@ def _load_networks(args: Any, config: Any, domain: str | None, device: Any) -> d
     }
     if args.encoder_clip:
         networks["encoder_clip"] = load_clip(args.encoder_clip, device)
-    if config.lpips and config.lpips_frames:
-        name = named("perceptual", "an LPIPS trunk (or --lpips 0)")
-        networks["perceptual"] = load(name, "perceptual", device)
-    if config.identity:
-        name = named("identity_network", "an identity network (or --identity 0)")
-        networks["identity"] = load(name, "identity", device)
+    for term in terms_of(config):
+        if term.network in JUDGES and networks[term.network] is None:
+            option, what = JUDGES[term.network]
+            name = named(option, f"{what} (or --{term.name.replace('_', '-')} 0)")
+            networks[term.network] = load(name, term.network, device)
     if args.source.startswith("folder:"):
         networks["encoder"] = load(named("encoder", "an encoder"), "encoder", device)
     return networks
@@ -319,37 +318,3 @@ def _clock(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-
-
-@contextmanager
-def _interrupts(asked: list[int]) -> Iterator[Callable[[], bool]]:
-    """Ctrl-C, SIGTERM and SIGHUP ask the training to end after its step, and are noted in `asked`;
-    a second one ends it at once, as it would end any other command."""
-    def ask(number: int, frame: Any) -> None:
-        asked.append(number)                    # first of all: the next may come at once
-        if len(asked) > 1:
-            _end(before[number], number, frame)
-            return
-        with contextlib.suppress(OSError):      # the terminal may be gone
-            os.write(2, b"saving; once more to end at once\n")
-
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    hangup = getattr(signal, "SIGHUP", None)    # Windows has none, nohup ignores it
-    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
-        numbers.append(hangup)
-    before: dict[int, Any] = {}
-    try:
-        for number in numbers:
-            before[number] = signal.getsignal(number)
-            signal.signal(number, ask)
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
-
-
-def _end(before: Any, number: int, frame: Any) -> None:
-    """Hands a signal to whoever looked after it before the training."""
-    if not callable(before):
-        raise KeyboardInterrupt
-    before(number, frame)

@@ -8,13 +8,11 @@ from typing import Any
 from PIL import Image, ImageDraw
 
 from ..media.sheets import INK, PAPER, font_of_size
+from .losses import TERMS
 
 GRID, FAINT = (226, 226, 232), (198, 206, 222)
-COLORS = {                                  # told apart by people who see no red or no green
-    "total": (40, 40, 48), "w_reg": (0, 114, 178), "path_reg": (86, 180, 233),
-    "cont": (213, 94, 0), "lpips": (0, 158, 115), "identity": (204, 121, 167),
-}
-OTHER = (140, 120, 60)
+COLORS = {"total": (40, 40, 48), **{term.name: term.colour for term in TERMS}}
+OTHER = (140, 120, 60)                      # of a name that no term has
 LOWEST = 1e-6                               # values are shown as logarithms
 SMOOTH = 0.06                               # part of the steps over which a line is averaged
 MOST_POINTS = 600                           # of a line; longer trainings are thinned out

@@ -1,4 +1,7 @@
-"""Every loss of the training, paper III-E: tensors in, scalar out.
+"""Every loss of the training, paper III-E: tensors in, scalar out; and TERMS, one row for each.
+
+A new term is a function and a row here, and its weight in config.py: the objective, the help of
+`train`, the plots, the node Loss Weights and the checks for missing networks read them.
 
 The paper writes sums; like the authors' code these are MEANS over clips, frames, layers and
 channels, so that weights of about 1 balance them and do not depend on T or on the generator.
@@ -7,6 +10,7 @@ All are differentiable twice, except where a network given to them is not.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
@@ -14,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import LGFAError
+from .config import TrainConfig
 
 TAU = 0.07              # temperature of the contrastive loss, paper III-E
 
@@ -117,3 +122,70 @@ def _all_rows(x: Tensor) -> Tensor:
     dist.all_gather(parts, x.detach().contiguous())
     parts[dist.get_rank()] = x
     return torch.cat(parts)
+
+
+# ---- the terms of the total
+
+@dataclass(frozen=True)
+class Seen:
+    """What a term sees of a batch of B clips with T frames."""
+
+    config: TrainConfig
+    w: Tensor                               # frames' codes [B, T, L, w_dim]
+    w_s: Tensor                             # content codes [B, L, w_dim]
+    unit: Tensor | None                     # W's spread, see `measured`
+    still: Tensor | None = None             # the stills [B, 3, R, R], -1..1, if a row asks for them
+    gather: bool = False                    # pairs of all ranks belong together
+    # .. and what its own row names:
+    frames: Tensor | None = None            # the pictures that it looks at [B, F, 3, R, R], -1..1
+    network: Callable[..., Tensor] | None = None    # the frozen network that it needs
+    v: Tensor | None = None                 # with "clip": its one frame's embeddings [B, d] and ..
+    t: Tensor | None = None                 # .. those of the sentences [B, d], unit vectors
+
+
+@dataclass(frozen=True)
+class Term:
+    """All that is known of a term but its weight, which is the field of its name in TrainConfig."""
+
+    name: str
+    value: Callable[[Seen], Tensor]         # the scalar, before its weight
+    colour: tuple[int, int, int]            # of its line in pictures of a training's losses
+    widget: float                           # what Loss Weights begins with; 0 for new terms, since
+    #                                         stored workflows do not know them
+    tooltip: str                            # of that widget, for artists
+    frames: str | tuple[str, ...] = ()      # whose pictures it looks at: of "first", "last" and
+    #                                         "random", or the setting that says so; () = of none
+    still: bool = False                     # does it compare them with the still?
+    network: str = ""                       # "clip", "perceptual", "identity" or none
+
+
+def agreement(seen: Seen) -> Tensor:
+    """Whether last frames look like their sentences: contrastive, or the ablation."""
+    if seen.config.cont_form == "pairwise":
+        return pairwise(seen.v, seen.t)
+    return contrastive(seen.v, seen.t, seen.config.tau, seen.gather)
+
+
+#: in the order of equation 12; the colours are told apart by people who see no red or no green
+TERMS = (
+    Term("w_reg", lambda seen: w_reg(seen.w, seen.w_s, seen.unit), (0, 114, 178), 4.0,
+         "Keeps frames near the still: higher = smaller and cleaner motion. Paper: 1, in raw "
+         "units."),
+    Term("path_reg", lambda seen: path_reg(seen.w, seen.config.path_order, seen.unit),
+         (86, 180, 233), 10.0, "Keeps the path smooth. Paper: 1."),
+    Term("cont", agreement, (213, 94, 0), 2.0,
+         "Agreement of the last frame with its sentence, as CLIP sees it. Paper: 0.5.",
+         frames=("last",), network="clip"),
+    Term("lpips", lambda seen: perceptual(seen.frames, seen.still, seen.network), (0, 158, 115),
+         0.1, "Keeps frames looking like the still; needs a perceptual network. Paper: 1.",
+         frames="lpips_frames", still=True, network="perceptual"),
+    Term("identity", lambda seen: identity(seen.frames, seen.still, seen.network),
+         (204, 121, 167), 1.0,
+         "Keeps the last frame the same person; needs an identity network. Paper: 0.",
+         frames=("last",), still=True, network="identity"),
+)
+
+
+def terms_of(config: TrainConfig) -> list[Term]:
+    """The terms that a training's settings do not leave out, in the order of TERMS."""
+    return [term for term in TERMS if config.counts(term.name)]

@@ -5,7 +5,7 @@ Only here do the generator, the loss CLIP and the other frozen networks meet wha
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +14,11 @@ from torch.utils.checkpoint import checkpoint
 from ..errors import LGFAError
 from ..frames.latent_space import samples, spread
 from ..nn.covariance import floored, whitening
-from ..nn.modules import normal_tensors
-from . import augment, losses
+from ..nn.modules import half, normal_tensors
+from . import augment
 from .config import TrainConfig
 from .distributed import Ranks
+from .losses import Seen, Term, terms_of
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,12 @@ class Objective(nn.Module):
         generator: nn.Module,               # Generator, frozen
         clip: nn.Module | None,             # CLIP of the loss, frozen; lends its encoders to a
         #                                     motion model that has none
-        perceptual: nn.Module | None,       # frozen; needed where config.lpips > 0
-        identity: nn.Module | None,         # frozen; needed where config.identity > 0
+        perceptual: nn.Module | None,       # frozen; needed where a term in force says so
+        identity: nn.Module | None,         # the same
         ranks: Ranks,                       # whose device is taken
     ) -> None:
         super().__init__()
-        self.config, self.ranks = config, ranks
+        self.config, self.ranks, self.terms = config, ranks, terms_of(config)
         self.motion, self.generator, self.clip = motion, generator, clip
         self.perceptual, self.identity = perceptual, identity
         self.check()
@@ -69,99 +70,96 @@ class Objective(nn.Module):
         return {name: network for name, network in named.items() if network is not None}
 
     def forward(self, clips: TrainingBatch) -> dict[str, Tensor]:
-        """One forward pass: "total" and the terms in it, scalars, before their weights."""
-        config, motion = self.config, self.motion
-        still = clips.image
-        if still is None and (self.sees or config.lpips or config.identity):
-            with torch.no_grad():
-                still = self.render(clips.w_inv)
-
-        # Codes of all frames, then pictures of those that a loss looks at.
-        z_t = self._z_t(clips.texts)
-        z_v = motion.encode_image(still, self.lent) if self.sees else None
-        w_s = motion.content(clips.w_inv, z_v=z_v)
-        codes = motion.rnn(motion.first_code(z_t, z_v), config.frames, h1=clips.h1, training=True)
-        w = w_s[:, None] + motion.offsets(codes)
-        looked = self.looked_at(clips)
-        chosen = sorted({index for indices in looked.values() for index in indices})
-        if chosen:
-            pictures = self.render(w[:, chosen].flatten(0, 1)).unflatten(0, (-1, len(chosen)))
-        seen = {name: pictures[:, [chosen.index(index) for index in indices]]
-                for name, indices in looked.items() if indices}
-
-        # The terms, in the order of the paper's equation 12.
-        terms = {}
-        if config.w_reg:
-            terms["w_reg"] = losses.w_reg(w, w_s, self.unit)
-        if config.path_reg and config.path_order:
-            terms["path_reg"] = losses.path_reg(w, config.path_order, self.unit)
-        if "cont" in seen:
-            terms["cont"] = self._cont(seen["cont"][:, 0], clips)
-        with self.half():
-            if "lpips" in seen:
-                terms["lpips"] = losses.perceptual(seen["lpips"], still, self.perceptual)
-            if "identity" in seen:
-                terms["identity"] = losses.identity(seen["identity"], still, self.identity)
-        total = sum(getattr(config, name) * value.float() for name, value in terms.items())
+        """One forward pass, paper eq. 12: "total" and the terms in it, scalars, before their
+        weights."""
+        seen = self._moved(clips)
+        looked = {term.name: self._looked_at(term, clips) for term in self.terms}
+        pictures = self._pictures(seen.w, looked)
+        terms = {term.name: self._value(term, seen, pictures.get(term.name), clips)
+                 for term in self.terms if not term.frames or looked[term.name]}
+        total = sum(getattr(self.config, name) * value.float() for name, value in terms.items())
         return {"total": total, **terms}
-
-    def _z_t(self, texts: list[str]) -> Tensor:
-        """E_t's sentences [B, d]; those of a lent, frozen encoder are remembered."""
-        if self.lent is not None:
-            return self._loss_texts(texts)
-        return self.motion.encode_text(texts)
-
-    def looked_at(self, clips: TrainingBatch) -> dict[str, list[int]]:
-        """Loss -> indices of the frames whose pictures it looks at."""
-        config, last = self.config, self.config.frames - 1
-        index = {"first": 0, "last": last, "random": min(clips.middle, last)}
-        looked = {"cont": [last] if config.cont else [],
-                  "identity": [last] if config.identity else [],
-                  "lpips": sorted({index[name] for name in config.lpips_frames}
-                                  if config.lpips else ())}
-
-        # A first frame that is the rendered still itself has a distance of zero: it is skipped.
-        motion = self.motion
-        if motion.config.start_at_still and clips.image is None and motion.v_mapper is None:
-            looked["lpips"] = [index for index in looked["lpips"] if index]
-        return looked
 
     def render(self, w: Tensor) -> Tensor:
         """Codes [N, L, w_dim] -> pictures [N, 3, R, R]; in chunks whose inner maps are computed
         again for the gradient, where memory is short."""
         chunk = self.config.render_chunk or len(w)
-        with self.half():
+        with self._half():
             if chunk >= len(w) or not torch.is_grad_enabled():
                 return torch.cat([self.generator.synthesis(part) for part in w.split(chunk)])
             return torch.cat([checkpoint(self.generator.synthesis, part, use_reentrant=False)
                               for part in w.split(chunk)])
 
-    def _cont(self, pictures: Tensor, clips: TrainingBatch) -> Tensor:
-        """Contrastive (or pairwise) term of last frames [B, 3, R, R] and their sentences."""
-        with self.half():
-            views = [augment.apply(pictures, draws) for draws in clips.views] or [pictures]
+    # ---- parts of a pass
+
+    def _moved(self, clips: TrainingBatch) -> Seen:
+        """From stills and sentences to the codes of all frames."""
+        motion, still = self.motion, clips.image
+        if still is None and (self.sees or any(term.still for term in self.terms)):
+            with torch.no_grad():
+                still = self.render(clips.w_inv)
+        z_t = motion.encode_text(clips.texts) if self.lent is None else self._read(clips.texts)
+        z_v = motion.encode_image(still, self.lent) if self.sees else None
+        w_s = motion.content(clips.w_inv, z_v=z_v)
+        w = motion.path(w_s, z_t, z_v, self.config.frames, h1=clips.h1, training=True)
+        return Seen(self.config, w, w_s, self.unit, still, gather=self.ranks.size > 1)
+
+    def _looked_at(self, term: Term, clips: TrainingBatch) -> list[int]:
+        """Indices of the frames whose pictures a term looks at, in order."""
+        last, names = self.config.frames - 1, term.frames
+        if isinstance(names, str):
+            names = getattr(self.config, names)
+        index = {"first": 0, "last": last, "random": min(clips.middle, last)}
+
+        # A first frame that is the rendered still itself has a distance of zero: it is skipped.
+        motion = self.motion
+        same = motion.config.start_at_still and clips.image is None and motion.v_mapper is None
+        return sorted({index[name] for name in names} - ({0} if term.still and same else set()))
+
+    def _pictures(self, w: Tensor, looked: dict[str, list[int]]) -> dict[str, Tensor]:
+        """Pictures [B, F, 3, R, R] of the frames that each term looks at, rendered once for all."""
+        chosen = sorted({index for indices in looked.values() for index in indices})
+        if not chosen:
+            return {}
+        pictures = self.render(w[:, chosen].flatten(0, 1)).unflatten(0, (-1, len(chosen)))
+        return {name: pictures[:, [chosen.index(index) for index in indices]]
+                for name, indices in looked.items() if indices}
+
+    def _value(
+        self,
+        term: Term,
+        seen: Seen,                         # the codes, to which comes what the term's row names
+        frames: Tensor | None,              # the pictures that it looks at [B, F, 3, R, R]
+        clips: TrainingBatch,
+    ) -> Tensor:
+        """One term, a scalar, before its weight."""
+        if term.network == "clip":
+            v, t = self._embedded(frames[:, 0], clips.views), self._read(clips.texts)
+            return term.value(replace(seen, v=v, t=t))
+        network = getattr(self, term.network) if term.network else None
+        with self._half(network is not None):
+            return term.value(replace(seen, frames=frames, network=network))
+
+    def _embedded(self, pictures: Tensor, draws: list[augment.Draws]) -> Tensor:
+        """The loss CLIP's embeddings [B, d] of pictures [B, 3, R, R], means over their changed
+        copies."""
+        with self._half():
+            views = [augment.apply(pictures, one) for one in draws] or [pictures]
             v = self.clip.encode_image(torch.cat(views))
-        v = v.float().unflatten(0, (len(views), -1)).mean(0)
-        v, t = nn.functional.normalize(v, dim=-1), self._loss_texts(clips.texts)
-        if self.config.cont_form == "pairwise":
-            return losses.pairwise(v, t)
-        return losses.contrastive(v, t, self.config.tau, gather=self.ranks.size > 1)
+        return nn.functional.normalize(v.float().unflatten(0, (len(views), -1)).mean(0), dim=-1)
 
     @torch.no_grad()
-    def _loss_texts(self, texts: list[str]) -> Tensor:
-        """Frozen embeddings [B, d]; each sentence alone, so that none depends on its neighbours
-        (a resumed training must meet the same bits)."""
+    def _read(self, texts: list[str]) -> Tensor:
+        """The loss CLIP's embeddings [B, d], remembered; each sentence alone, so that none depends
+        on its neighbours (a resumed training must meet the same bits)."""
         for text in texts:
             if text not in self._texts:
                 self._texts[text] = self.clip.encode_text([text])[0].float()
         return torch.stack([self._texts[text] for text in texts])
 
-    def half(self) -> contextlib.AbstractContextManager:
+    def _half(self, wanted: bool = True) -> contextlib.AbstractContextManager:
         """Half precision for the frozen networks; what learns stays in float32."""
-        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.config.precision)
-        if dtype is None:
-            return contextlib.nullcontext()
-        return torch.autocast(self.ranks.device.type, dtype)
+        return half(self.ranks.device, self.config.precision, wanted)
 
     # ---- preparation
 
@@ -180,11 +178,11 @@ class Objective(nn.Module):
             raise LGFAError(f"the motion model was made for training clips of "
                             f"{motion.config.train_frames} frames, the settings say "
                             f"{config.frames}: make them equal.")
-        for weight, network in (("cont", "clip"), ("lpips", "perceptual"),
-                                ("identity", "identity")):
-            if getattr(config, weight) and getattr(self, network) is None:
-                raise LGFAError(f"the loss {weight} has a weight of {getattr(config, weight):g}, "
-                                f"but there is no {network} network: give one or set it to 0.")
+        for term in self.terms:
+            if term.network and getattr(self, term.network) is None:
+                raise LGFAError(f"the loss {term.name} has a weight of "
+                                f"{getattr(config, term.name):g}, but there is no {term.network} "
+                                "network: give one or set it to 0.")
         if motion.encoder is None and self.clip is None:
             raise LGFAError("the motion model has no CLIP encoders: give a CLIP.")
         if motion.encoder is not None and motion.encoder is self.clip:
