@@ -5,16 +5,11 @@ some other project. Then everything that animates, reads files, inspects and com
 """
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from library_copy import add_rows, copied, python, touched
 from test_import_order import modules, wrong_arrows
-
-ROOT = Path(__file__).resolve().parents[2]
 
 FOLDER = {
     "__init__.py": '"""A toy: model.py (network and Method), training.py, format.py."""\n',
@@ -154,37 +149,15 @@ assert isinstance(subject.method, Toy) and subject.minutes == 0.5
 '''
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    """Every file of a folder, but for what Python compiles."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes()
-            for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
-
-
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
     """The library with the toy in it, and what it held before."""
-    library = tmp_path_factory.mktemp("copy") / "lgfa"
-    shutil.copytree(ROOT / "lgfa", library, ignore=shutil.ignore_patterns("__pycache__"))
-    before = contents(library)
+    library, before = copied(tmp_path_factory.mktemp("copy"))
     (library / "methods" / "toy").mkdir()
     for name, text in FOLDER.items():
         (library / "methods" / "toy" / name).write_text(text.lstrip("\n"), encoding="utf-8")
-    table = library / "registry.py"
-    text = table.read_text(encoding="utf-8")
-    for line, row in ROWS.items():
-        assert text.count(f"\n{line}") == 1, line
-        text = text.replace(f"\n{line}", f"\n{line}{row}")
-    table.write_text(text, encoding="utf-8")
+    add_rows(library, ROWS)
     return library, before
-
-
-def python(library: Path, *arguments: str) -> str:
-    """What a Python says that finds this library first."""
-    paths = os.pathsep.join(map(str, (library.parent, ROOT / "tests")))
-    end = subprocess.run([sys.executable, "-W", "ignore", *arguments], cwd=library.parent,
-                         env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True)
-    assert end.returncode == 0, end.stderr
-    return end.stdout
 
 
 def test_one_folder_and_its_rows_are_all_that_is_touched(copy: tuple, tmp_path: Path) -> None:
@@ -198,9 +171,7 @@ def test_one_folder_and_its_rows_are_all_that_is_touched(copy: tuple, tmp_path: 
     assert "toy project" in said and "toy motion" in said and "w_dim=24" in said
     assert "toy," in python(library, "-m", "lgfa", "evaluate", "--help")
 
-    after = contents(library)
-    touched = {name for name in before | after if before.get(name) != after.get(name)}
-    assert touched == {"registry.py", *(f"methods/toy/{name}" for name in FOLDER)}
+    assert touched(library, before) == {"registry.py", *(f"methods/toy/{name}" for name in FOLDER)}
 
 
 def test_the_toy_keeps_the_order_of_imports(copy: tuple) -> None:
