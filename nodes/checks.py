@@ -20,10 +20,9 @@ from comfy_api.latest import io
 from comfy_execution.graph_utils import is_link
 from torch import Tensor
 
-from ..lgfa.errors import LGFAError, reading
+from ..lgfa.errors import LGFAError, reading, shown
 from . import sockets
 
-LONGEST = 60                                # characters of a wrong text that a sentence quotes
 MANY = 12                                   # choices that a sentence lists
 
 
@@ -137,21 +136,6 @@ _WIDGETS = {io.Float.Input: _number, io.Int.Input: _number, io.String.Input: _te
             io.Boolean.Input: _switch}
 
 
-def shown(value: Any) -> str:
-    """A wrong value as a sentence quotes it, short whatever it is."""
-    if isinstance(value, str):
-        return repr(value if len(value) <= LONGEST else value[:LONGEST] + "..")
-    if isinstance(value, int) and value.bit_length() > 128:         # str() refuses the longest
-        return f"{'-' if value < 0 else ''}2 to the power of {value.bit_length() - 1} or more"
-    if value is None or isinstance(value, (bool, numbers.Real)):
-        return str(value)
-    kind = type(value).__name__
-    if isinstance(value, (Tensor, np.ndarray)):
-        return f"a {kind} of shape {list(value.shape)}"
-    empty = isinstance(value, (list, tuple, dict)) and not value
-    return f"an empty {kind}" if empty else f"a {kind}"
-
-
 # ---------------------------------------------------------------- sockets
 def _image(value: Any, where: str) -> Tensor:
     from ..lgfa.media.images import check_batch
@@ -223,7 +207,7 @@ def _source(value: Any, where: str) -> Any:
 
 
 def _losses(value: Any, where: str) -> Any:
-    from .train_run import Losses
+    from .train_losses import Losses
 
     return _a(Losses, value, where, "the losses of Loss Weights")
 

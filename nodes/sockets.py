@@ -22,7 +22,7 @@ MotionCode = io.Custom("LGFA_MOTION_CODE")      # Codes
 Trajectory = io.Custom("LGFA_TRAJECTORY")       # Path
 Alignment = io.Custom("LGFA_ALIGNMENT")         # lgfa.photo.align.Alignment
 Source = io.Custom("LGFA_SOURCE")               # train_stills.Stills
-Losses = io.Custom("LGFA_LOSSES")               # train_run.Losses
+Losses = io.Custom("LGFA_LOSSES")               # train_losses.Losses
 
 
 @dataclass(frozen=True)

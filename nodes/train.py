@@ -8,13 +8,16 @@ from torch import Tensor
 
 from ..lgfa.config import CONT_FORMS, LATENT_UNITS, MOST_SEED
 from ..lgfa.errors import LGFAError
-from . import folders, sockets, train_run, train_stills
+from ..lgfa.training.losses import TERMS
+from . import folders, sockets, train_losses, train_run, train_stills
 from .checks import Node
-from .load import load_network
 from .memory import PRECISIONS, Network, hand_out
 
 CATEGORY = "LGFA/train"
 KINDS = ("samples", "images", "folder")
+#: the weights that stored workflows know; those of later terms stand behind all other widgets,
+#: where workflows have no value for them
+FIRST = ("w_reg", "path_reg", "cont", "lpips", "identity")
 WORDS = """red-haired | with red hair
 blue-haired | with blue hair
 green-haired | with green hair
@@ -23,8 +26,11 @@ at night | under a night sky
 in sunny weather | on a sunny day"""
 
 
-def _weight(name: str, default: float, tooltip: str, most: float = 1000.0) -> io.Input:
-    return io.Float.Input(name, default=default, min=0.0, max=most, step=0.01, tooltip=tooltip)
+def _weights(*names: str, optional: bool = False) -> list[io.Input]:
+    """Widgets for the weights of terms."""
+    rows = {term.name: term for term in TERMS}
+    return [io.Float.Input(name, default=rows[name].widget, min=0.0, max=1000.0, step=0.01,
+                           optional=optional, tooltip=rows[name].tooltip) for name in names]
 
 
 class TrainingSource(Node):
@@ -95,21 +101,15 @@ class LossWeights(Node):
             description="What a training strives for. The defaults suit new words in the bundled "
                         "toon domain; the tooltips say the paper's values.",
             inputs=[
-                _weight("w_reg", 4.0, "Keeps frames near the still: higher = smaller and cleaner "
-                                      "motion. Paper: 1, in raw units."),
-                _weight("path_reg", 10.0, "Keeps the path smooth. Paper: 1."),
+                *_weights("w_reg", "path_reg"),
                 io.Int.Input("path_order", default=2, min=0, max=2, step=1,
                              tooltip="Of the path's difference: 2 (paper) leaves even motion free, "
                                      "1 charges all motion, 0 = no such term."),
-                _weight("cont", 2.0, "Agreement of the last frame with its sentence, as CLIP sees "
-                                     "it. Paper: 0.5."),
+                *_weights("cont"),
                 io.Float.Input("tau", default=0.07, min=0.001, max=10.0, step=0.001,
                                tooltip="Temperature of the contrast: lower = sharper. Paper: "
                                        "0.07."),
-                _weight("lpips", 0.1, "Keeps frames looking like the still; needs a perceptual "
-                                      "network. Paper: 1."),
-                _weight("identity", 1.0, "Keeps the last frame the same person; needs an identity "
-                                         "network. Paper: 0."),
+                *_weights("lpips", "identity"),
                 io.Combo.Input("cont_form", options=list(CONT_FORMS),
                                tooltip="contrastive (paper) tells the sentences of a batch apart; "
                                        "pairwise only pulls pairs together and tends to give "
@@ -118,9 +118,10 @@ class LossWeights(Node):
                                tooltip="In which w_reg and path_reg measure: white = by how faces "
                                        "of the generator differ, std = by the spread of each "
                                        "number, raw = as they are (paper), auto = std or raw."),
-                train_run.network_input("perceptual", "The LPIPS trunk of the term lpips"),
-                train_run.network_input("identity_network",
-                                       "The face recognition of the term identity"),
+                train_losses.network_input("perceptual", "The LPIPS trunk of the term lpips"),
+                train_losses.network_input("identity_network",
+                                           "The face recognition of the term identity"),
+                *_weights(*(term.name for term in TERMS if term.name not in FIRST), optional=True),
             ],
             outputs=[sockets.Losses.Output("losses", "losses", "Weights, and the networks that "
                                                                "they need.")],
@@ -129,16 +130,11 @@ class LossWeights(Node):
     @classmethod
     def validate_inputs(cls, lpips: float | None, identity: float | None, perceptual: str | None,
                         identity_network: str | None) -> bool | str:
-        for kind, weight, choice in (("perceptual", lpips, perceptual),
-                                     ("identity", identity, identity_network)):
-            if choice == train_run.NONE and weight:
-                name = "lpips" if kind == "perceptual" else kind
-                return (f"{name} has a weight of {weight:g}, but no network: choose one, or set "
-                        f"it to 0.")
-            if choice not in (None, train_run.NONE):
-                said = folders.check(choice, kind)
-                if said is not True:
-                    return said
+        try:
+            train_losses.check({"lpips": lpips, "identity": identity},
+                               {"perceptual": perceptual, "identity": identity_network})
+        except LGFAError as error:
+            return str(error)
         return True
 
     @classmethod
@@ -148,12 +144,9 @@ class LossWeights(Node):
                          folders.model_fingerprint(identity_network, "identity")))
 
     @classmethod
-    def execute(cls, lpips: float, identity: float, perceptual: str, identity_network: str,
-                **weights: Any) -> io.NodeOutput:
-        return io.NodeOutput(train_run.Losses(
-            {**weights, "lpips": lpips, "identity": identity},
-            load_network(perceptual, "perceptual") if lpips else None,
-            load_network(identity_network, "identity") if identity else None))
+    def execute(cls, perceptual: str, identity_network: str, **settings: Any) -> io.NodeOutput:
+        return io.NodeOutput(train_losses.chosen(
+            settings, {"perceptual": perceptual, "identity": identity_network}))
 
 
 class TrainMotionModel(Node):
@@ -257,7 +250,7 @@ class TrainMotionModel(Node):
 
     @classmethod
     def execute(cls, generator: Network, clip: Network, source: train_stills.Stills,
-                losses: train_run.Losses | None = None, motion: Network | None = None,
+                losses: train_losses.Losses | None = None, motion: Network | None = None,
                 **options: Any) -> io.NodeOutput:
         motion, clip, picture = train_run.train(
             generator, clip, source, losses, motion, train_run.Options(**options))

@@ -14,31 +14,21 @@ import comfy.model_management as management
 import comfy.utils
 import folder_paths
 import torch
-from comfy_api.latest import io
 from torch import nn
 
 from ..lgfa.errors import LGFAError
 from ..lgfa.nn import modules
 from . import folders
-from .load import load_motion, load_network
+from .load import load_motion
 from .memory import PRECISIONS, Network, arithmetic, stop_if_interrupted, warnings_to_log
+from .train_losses import Losses, own_losses
 from .train_stills import CACHE, RUNS, Stills, confined
 
-NONE = "none"
 OFFSETS = {"whole picture": "all", "expressions only": "w", "raw": "raw"}
 MOST_AT_ONCE = 16                           # clips of a batch that nobody gave a size
 PREVIEW = 512                               # px of a preview's longer side
 REDRAW = 0.7                                # seconds between previews
 NO_MEMORY = "set render_chunk to 1, or batch to a smaller number"
-
-
-@dataclass(frozen=True)
-class Losses:
-    """What LossWeights puts on its socket."""
-
-    weights: dict[str, Any]                 # fields of TrainConfig
-    perceptual: Network | None = None
-    identity: Network | None = None
 
 
 @dataclass(frozen=True)
@@ -66,15 +56,6 @@ class Options:
 
 
 # ---- what the widgets say
-
-def network_input(name: str, what: str) -> io.Combo.Input:
-    """A dropdown of networks for a loss; LossWeights' inputs."""
-    kind = {"identity_network": "identity"}.get(name, name)
-    bundled = folders.bundled(kind)
-    files = [one for one in folders.choices(kind) if one not in bundled]
-    return io.Combo.Input(name, options=[*bundled, NONE, *files],
-                          tooltip=f"{what}: bundled, or a file of models/lgfa.")
-
 
 def parse_words(words: str, template: str, batch: int) -> tuple[Any, int]:
     """Prompts and the size of a batch."""
@@ -158,7 +139,7 @@ def _trainer(generator: Network, clip: Network, stills: Stills, losses: Losses |
 
     own = setup.own_training(generator.domain)
     config = _config(own, losses, options, batch, _seed(out, options))
-    losses = losses or _own_losses(generator, own, config)
+    losses = losses or own_losses(generator, own, config)
     device = management.get_torch_device()
     management.free_memory(8 * working_bytes(generator.config, 2 * batch), device)
 
@@ -197,7 +178,7 @@ def _config(own: Any, losses: Losses | None, options: Options, batch: int, seed:
         "iterations", "frames", "mapper_rate", "motion_rate", "clip_rate", "rate_end",
         "render_chunk", "save_every", "sample_every")}
     return dataclasses.replace(
-        base, **(losses.weights if losses else {}), **widgets, batch=batch, seed=seed,
+        base, **(losses.settings if losses else {}), **widgets, batch=batch, seed=seed,
         precision=_precision(options.precision), sample_rows=6, sample_frames=6)
 
 
@@ -227,17 +208,6 @@ def _seed(out: Path, options: Options) -> int:
                         f"{found[1]['step']}: switch resume on to go on with it, or use another "
                         f"name.")
     return found[1]["settings"]["train"]["seed"]
-
-
-def _own_losses(generator: Network, own: Any, config: Any) -> Losses:
-    """The networks that a domain's own settings need, from the domain."""
-    if own is None:
-        if config.lpips:
-            raise LGFAError("this generator belongs to no bundled domain: connect Loss Weights, "
-                            "with a perceptual network or with lpips at 0.")
-        return Losses({})
-    name = generator.domain + folders.BUNDLED
-    return Losses({}, load_network(name, "perceptual"), load_network(name, "identity"))
 
 
 def _fresh(own: Any, copies: dict[str, Any], source: Any, prompts: Any, config: Any,

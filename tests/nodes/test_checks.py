@@ -35,7 +35,7 @@ def usual(pack, tiny_domain):
     """A value that each kind of socket accepts, for the sockets before the one in question."""
     import importlib
 
-    sockets, training = pack.nodes.sockets, pack.nodes.train_run
+    sockets, training = pack.nodes.sockets, pack.nodes.train_losses
     align = importlib.import_module(f"{pack.__name__}.lgfa.photo.align")
     generator, encoder, clip, motion = tiny_domain
     where = align.Alignment(np.array([[[20.0, 0, 2], [0, 20, 2]]]), np.ones((1, 5, 2)), 16,

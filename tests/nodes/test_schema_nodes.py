@@ -64,9 +64,12 @@ def test_names_and_words(node):
 
 
 def _rank(one):
-    """Sockets, then numbers and texts, the seed, combos."""
+    """Sockets, then numbers and texts, the seed, combos; then widgets that came later, for which
+    stored workflows have no value."""
     from comfy_api.latest import io
 
+    if one.optional and hasattr(one, "default"):
+        return 4
     if isinstance(one, io.Combo.Input):
         return 3
     if isinstance(one, io.Int.Input) and one.control_after_generate:

@@ -282,7 +282,7 @@ def test_unusable_losses(run, inputs, said):
 def test_losses_carry_their_networks(run):
     losses, = run("LGFA_LossWeights")
     assert (losses.perceptual.kind, losses.identity.kind) == ("perceptual", "identity")
-    assert losses.weights["latent_units"] == "white" and losses.weights["path_order"] == 2
+    assert losses.settings["latent_units"] == "white" and losses.settings["path_order"] == 2
     node = run.classes["LGFA_LossWeights"]
     assert "missing" not in node.fingerprint_inputs("toon (bundled)", "toon (bundled)")
 
