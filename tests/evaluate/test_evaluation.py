@@ -10,8 +10,9 @@ from lgfa.evaluate.contenders import VARIANT, Workshop
 from lgfa.evaluate.evaluation import Evaluation, Options
 from lgfa.evaluate.measure import VERSION, Maker, run
 from lgfa.evaluate.records import Store
-from lgfa.evaluate.report import tables
+from lgfa.evaluate.report import markdown, tables
 from lgfa.methods.method import Embedded, Method, Prompt
+from lgfa.registry import BASELINES
 
 SMALL = {"clips": 2, "frames": 4, "drawings": 12, "draws": 3}
 
@@ -64,6 +65,34 @@ def test_a_repeated_run_makes_no_clip_again_and_says_the_same(done, evaluation):
     again = evaluation.run()
     assert {path: path.stat().st_mtime_ns for path in files} == files
     assert again["tables"] == report["tables"]
+
+
+def test_methods_bear_the_names_and_papers_of_the_registry(done, tmp_path):
+    assert done[1]["methods"]["lgfa"]["paper"] is None      # of this project
+    for name, row in BASELINES.items():
+        found = contenders.label(name), contenders.about(name), contenders.paper(name)
+        assert found == (row.title, row.what, row.paper)
+    assert contenders.label("lgfa") == "LGFA (bundled)"
+    assert contenders.label(VARIANT + "batch-2") == VARIANT + "batch-2"
+    shown = {"methods": {name: {"paper": contenders.paper(name)} for name in contenders.known()}}
+    page = markdown.write(shown, tmp_path).read_text(encoding="utf-8")
+    assert all(row.paper in page for row in BASELINES.values())
+
+
+def test_a_method_is_told_of_the_clips_that_will_be_asked_for(evaluation):
+    class Told(Method):
+        w_dim, told = 512, []
+
+        def begin(self, stills, prompts):
+            self.told.append((stills, [prompt.text for prompt in prompts]))
+
+    subject = contenders.Subject("told", Told(), "x", 0.0)
+    jobs, chained = evaluation.jobs("main")[:3], evaluation.jobs("chain")[:2]
+    assert 0 < evaluation.maker.begin(subject, jobs) < 1
+    (stills, texts), = Told.told
+    assert texts == [job.texts[0] for job in jobs]
+    assert torch.equal(stills, torch.cat([evaluation.maker.still(job) for job in jobs]))
+    assert evaluation.maker.begin(subject, chained) == 0 and len(Told.told) == 1
 
 
 def test_each_process_makes_its_own_clips(evaluation, tmp_path):
