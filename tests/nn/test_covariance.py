@@ -102,6 +102,14 @@ def test_axes_of_points_on_a_line():
     assert deviations.tolist() == pytest.approx([5, 0], abs=1e-6)
 
 
+def test_flat_directions_have_no_deviation_rather_than_nan():
+    """Their variances are zero but for rounding, on either side of it."""
+    w = torch.outer(torch.linspace(-1e3, 1e3, 30), torch.linspace(1, 2, 40))
+    assert float(torch.linalg.eigvalsh(cov.covariance(w)).min()) < 0
+    _, deviations = cov.principal_axes(w, 40)
+    assert bool(torch.isfinite(deviations).all()) and bool((deviations[1:] < 1e-2).all())
+
+
 @pytest.mark.parametrize("count", [0, -1, 3])
 def test_impossible_numbers_of_axes(count):
     with pytest.raises(LGFAError, match="1 to 2 principal components"):
