@@ -2,18 +2,20 @@
 
     python tools/locales.py         # writes locales/en/nodeDefs.json, says what others lack
 
-Other languages are written by hand in locales/<language>/nodeDefs.json.
+Other languages are written by hand in locales/<language>/nodeDefs.json, and so are the help pages
+in web/docs; an input that its page lacks gets a line of its tooltip there.
 """
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCALES = ROOT / "locales"
+LOCALES, PAGES = ROOT / "locales", ROOT / "web" / "docs"
 
 # The front end compiles most messages with vue-i18n, to which these characters are syntax: a lone
 # brace raises an error there, and a | ends the message. Versions differ in which messages are
@@ -88,14 +90,41 @@ def languages() -> Iterable[str]:
                   if path.parent.name != "en")
 
 
+def completed(page: str, schema: Any) -> str:
+    """A help page whose table of inputs has a line for each of the schema's, in their order."""
+    before, heading, rest = page.partition("## Inputs\n")
+    table, *after = re.split(r"(?=^## )", rest, maxsplit=1, flags=re.M)
+    there = {line.split("`")[1]: line for line in table.splitlines() if line.startswith("| `")}
+    missing = [one for one in schema.inputs or [] if one.id not in there]
+    if not missing:
+        return page
+    for one in missing:
+        text = one.tooltip.replace("|", r"\|")
+        there[one.id] = f"| `{one.id}` | {'Optional. ' * bool(one.optional)}{text} |"
+    lines = [there[one.id] for one in schema.inputs]
+    head = [line for line in table.strip().splitlines() if not line.startswith("| `")]
+    return before + heading + "\n" + "\n".join([*head, *lines]) + "\n\n" + "".join(after)
+
+
+def update(nodes: dict[str, Any]) -> list[str]:
+    """Writes what follows from {node id: class}; what the other languages lack, a line each."""
+    for name, cls in nodes.items():
+        path = PAGES / f"{name}.md"
+        page = path.read_text(encoding="utf-8")
+        if (new := completed(page, cls.GET_SCHEMA())) != page:
+            path.write_text(new, encoding="utf-8", newline="\n")
+            print(f"wrote {path.relative_to(ROOT)}")
+    texts = all_texts(nodes)
+    print(f"wrote {write('en', english(texts)).relative_to(ROOT)}")
+    return [f"{one} {said}" for one in languages() for said in differences(texts, read(one))]
+
+
 def main() -> int:
     sys.path.insert(0, str(ROOT / "tests"))
     import host  # loads the nodes with or without a ComfyUI
 
     host.bring_comfy()
-    texts = all_texts(host.bring_pack().nodes.NODE_CLASS_MAPPINGS)
-    print(f"wrote {write('en', english(texts)).relative_to(ROOT)}")
-    wrong = [f"{one} {said}" for one in languages() for said in differences(texts, read(one))]
+    wrong = update(host.bring_pack().nodes.NODE_CLASS_MAPPINGS)
     print("\n".join(wrong) or "the other languages are complete")
     return 1 if wrong else 0
 

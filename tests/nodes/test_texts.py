@@ -10,7 +10,6 @@ import pytest
 
 from tools import locales
 
-PAGES = locales.ROOT / "web" / "docs"
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 FILES = ("model", "motion_model", "domain", "picture", "file", "folder", "perceptual",
          "identity_network", "easing")       # choices that depend on files, or are many
@@ -30,7 +29,7 @@ def texts(pack):
 @pytest.fixture(scope="module")
 def pages(schemas):
     """{node id: page}, cut into {heading: text}; what comes before is under ""."""
-    return {name: _sections((PAGES / f"{name}.md").read_text(encoding="utf-8"))
+    return {name: _sections((locales.PAGES / f"{name}.md").read_text(encoding="utf-8"))
             for name in schemas}
 
 
@@ -46,15 +45,15 @@ def _rows(table):
 
 # ---------------------------------------------------------------- help pages
 def test_every_node_has_a_page_and_no_page_lacks_its_node(schemas):
-    assert {path.stem for path in PAGES.glob("*")} == set(schemas)
-    for path in PAGES.glob("*.md"):
+    assert {path.stem for path in locales.PAGES.glob("*")} == set(schemas)
+    for path in locales.PAGES.glob("*.md"):
         page = path.read_bytes().decode("utf-8")
         page.encode("cp1252")
         assert "\r" not in page and page.endswith("\n") and len(page.splitlines()) <= 60, path.name
 
 
 def test_tables_fit_into_the_narrow_pane():
-    for path in PAGES.glob("*.md"):
+    for path in locales.PAGES.glob("*.md"):
         for line in path.read_text(encoding="utf-8").splitlines():
             if line.startswith("|"):
                 assert len(re.findall(r"(?<!\\)\|", line)) == 3, f"{path.name}: {line}"
@@ -90,6 +89,19 @@ def test_pages_name_the_choices(schemas, pages):
             page = "".join(pages[name].values())
             for option in options:
                 assert f"`{option}`" in page, f"{name}.{one.id} has the choice {option}"
+
+
+def test_a_line_that_a_page_lacks_is_its_tooltip(schemas):
+    for name, schema in schemas.items():
+        page = (locales.PAGES / f"{name}.md").read_text(encoding="utf-8")
+        assert locales.completed(page, schema) == page
+        for one in schema.inputs or []:
+            line = next(line for line in page.splitlines(keepends=True)
+                        if line.startswith(f"| `{one.id}` |"))
+            text = ("Optional. " if one.optional else "") + one.tooltip.replace("|", "\\|")
+            new = f"| `{one.id}` | {text} |\n"
+            assert locales.completed(page.replace(line, "", 1), schema) == \
+                page.replace(line, new, 1)
 
 
 def test_pages_name_nodes_that_there_are(schemas, pages):
