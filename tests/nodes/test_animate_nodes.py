@@ -96,7 +96,7 @@ class Executor:
         classes = pack.nodes.NODE_CLASS_MAPPINGS
         monkeypatch.setattr(nodes, "NODE_CLASS_MAPPINGS", {**classes, "Sink": Sink})
         for name, cls in classes.items():
-            monkeypatch.setattr(cls, "execute", self.counting(name, cls.__dict__["execute"]))
+            monkeypatch.setattr(cls, "execute", self.counting(name, cls.execute))
         server = SimpleNamespace(client_id=None, last_node_id=None, prompt_queue=None,
                                  send_sync=lambda *_: None)
         self.executor = execution.PromptExecutor(server)
