@@ -1,10 +1,12 @@
 """The one exception that a user's input can cause, and what turns others into it."""
 from __future__ import annotations
 
+import numbers
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 LONGEST_REASON = 200        # characters of another library's complaint that a sentence quotes
+LONGEST_VALUE, MOST_ITEMS = 60, 12      # .. of a wrong text, and items of a list of numbers
 
 # What PyTorch says when a device, or the CPU, has no memory left without OutOfMemoryError.
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "defaultcpuallocator")
@@ -70,6 +72,30 @@ def short(value: object, most: int = 40) -> str:
     except ValueError:                      # more digits than Python writes
         text = "a number of very many digits"
     return text if len(text) <= most else f"{text[:most]}.."
+
+
+def shown(value: object) -> str:
+    """A wrong value as a sentence quotes it, short whatever it is and wherever it came from."""
+    if isinstance(value, str):
+        return repr(short(value, LONGEST_VALUE))
+    if isinstance(value, int) and value.bit_length() > 128:         # str() refuses the longest
+        return f"{'-' if value < 0 else ''}2 to the power of {value.bit_length() - 1} or more"
+    if value is None or isinstance(value, numbers.Real):
+        return str(value)
+    kind = type(value).__name__
+    if isinstance(value, list | tuple) and 0 < len(value) <= MOST_ITEMS and all(
+            isinstance(item, int | float) and abs(item) < 1e9 for item in value):
+        return repr(value)
+    if isinstance(getattr(value, "shape", None), tuple):            # arrays and tensors
+        return f"{article(kind)} of shape {list(value.shape)}"
+    empty = isinstance(value, list | tuple | dict) and not value
+    return f"an empty {kind}" if empty else article(kind)
+
+
+def article(words: str) -> str:
+    """The words with "a" or "an"."""
+    an = words[:1].lower() in "aeio" or words[:3] in ("LGF", "IR-", "NVI")
+    return f"{'an' if an else 'a'} {words}"
 
 
 def is_out_of_memory(error: BaseException) -> bool:

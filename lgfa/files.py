@@ -69,12 +69,16 @@ def _before(error: BaseException) -> Iterator[BaseException]:
 
 
 @contextmanager
-def writing(path: object) -> Iterator[None]:
+def writing(
+    path: object,
+    more: str = "",                         # what the sentence says behind the reason
+    kind: type[LGFAError] = LGFAError,      # what is raised
+) -> Iterator[None]:
     """Turns the system's failures to write a file that is open, or opened, into the sentence."""
     try:
         yield
     except OSError as error:
-        raise LGFAError(f"cannot write {path}: {explain(error) or reason(error)}.") from error
+        raise kind(f"cannot write {path}: {explain(error) or reason(error)}{more}.") from error
 
 
 def check_file(path: str | os.PathLike[str]) -> Path:
@@ -255,8 +259,10 @@ def _take(file: Any) -> bool | None:
     """Whether a lock could be taken; None on a disk without locks."""
     try:
         lock(file)
-    except OSError as error:
-        return False if error.errno in IN_USE else None
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
     return True
 
 
@@ -316,13 +322,19 @@ def _sync(path: Path) -> None:
 
 
 def lock(file: Any) -> None:
-    """Takes a file for this process; OSError when another has it. A kill gives it back."""
-    if os.name == "nt":
-        import msvcrt
+    """Takes a file for this process; a kill gives it back. BlockingIOError when another has it,
+    another OSError on a disk without locks."""
+    try:
+        if os.name == "nt":
+            import msvcrt
 
-        file.seek(1 << 30)                      # a byte that nobody reads or writes
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
+            file.seek(1 << 30)                  # a byte that nobody reads or writes
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
 
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in IN_USE and not isinstance(error, BlockingIOError):
+            raise BlockingIOError(error.errno, error.strerror) from error
+        raise

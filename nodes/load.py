@@ -60,6 +60,10 @@ class _Loader(Node):
     def fingerprint_inputs(cls, model: str | None) -> str:
         return folders.model_fingerprint(model, cls.KIND)
 
+    @classmethod
+    def execute(cls, model: str) -> io.NodeOutput:
+        return io.NodeOutput(load_network(model, cls.KIND))
+
 
 class LoadGenerator(_Loader):
     KIND = "generator"
@@ -75,10 +79,6 @@ class LoadGenerator(_Loader):
             outputs=[sockets.Generator.Output(
                 "generator", "generator", "The StyleGAN2 that draws stills and frames.")],
         )
-
-    @classmethod
-    def execute(cls, model: str) -> io.NodeOutput:
-        return io.NodeOutput(load_network(model, cls.KIND))
 
 
 class LoadFaceEncoder(_Loader):
@@ -97,10 +97,6 @@ class LoadFaceEncoder(_Loader):
                 "encoder", "encoder", "The e4e encoder, for Invert Face.")],
         )
 
-    @classmethod
-    def execute(cls, model: str) -> io.NodeOutput:
-        return io.NodeOutput(load_network(model, cls.KIND))
-
 
 class LoadCLIP(_Loader):
     KIND = "clip"
@@ -118,10 +114,6 @@ class LoadCLIP(_Loader):
             outputs=[sockets.Clip.Output(
                 "clip", "clip", "The CLIP that reads sentences and sees images.")],
         )
-
-    @classmethod
-    def execute(cls, model: str) -> io.NodeOutput:
-        return io.NodeOutput(load_network(model, cls.KIND))
 
 
 class LoadMotionModel(_Loader):

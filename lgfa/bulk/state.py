@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import LGFAError
-from ..files import explain, lock, remove_leftovers
+from ..errors import LGFAError, reason
+from ..files import lock, remove_leftovers, writing
 from .bounded import parse
 from .errors import Stop
 
@@ -47,17 +47,17 @@ class State:
 
     def __enter__(self) -> State:
         """Makes the folder, takes the file, reads it. LGFAError when another process has it."""
-        try:
+        with writing(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = open(self.path, "a+b")
-        except OSError as error:
-            raise LGFAError(f"cannot write {self.path}: {explain(error) or error}.") from error
         try:
             lock(self._file)
         except OSError as error:
             self._file.close()
-            raise LGFAError(f"another queue is at work in {self.path.parent}: let it end, or "
-                            "choose another --out.") from error
+            why = f"another queue is at work in {self.path.parent}: let it end, or" \
+                if isinstance(error, BlockingIOError) else \
+                f"{self.path.parent} lies on a disk without locks ({reason(error)}):"
+            raise LGFAError(f"{why} choose another --out.") from error
         self.load()
         for record in self.rows.values():
             for name in record.files:
@@ -132,12 +132,10 @@ class State:
         self._write(json.dumps({**event, "time": round(time.time(), 3)}).encode() + b"\n")
 
     def _write(self, line: bytes) -> None:
-        try:
+        with writing(self.path, kind=Stop):
             self._file.write(line)
             self._file.flush()
             os.fsync(self._file.fileno())
-        except OSError as error:
-            raise Stop(f"cannot write {self.path}: {explain(error) or error}.") from error
 
 
 def plain_names(files: list[str]) -> list[str]:

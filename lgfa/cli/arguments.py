@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Callable
 
 from ..config import MOST_SEED
@@ -10,14 +11,14 @@ from ..errors import short
 
 
 def whole(
-    least: int,
+    least: int,                             # 0 or more
     most: int | None = None,                # None = any
 ) -> Callable[[str], int]:
-    """A whole number of these bounds."""
+    """A whole number of these bounds, written in digits alone."""
     def read(text: str) -> int:
         try:
-            value = int(text)
-        except ValueError:                  # or more digits than Python reads
+            value = int(text) if re.fullmatch("[0-9]+", text) else least - 1
+        except ValueError:                  # more digits than Python reads
             value = least - 1
         if value < least or most is not None and value > most:
             raise argparse.ArgumentTypeError(
@@ -30,6 +31,7 @@ def whole(
 def number(
     above: float,
     most: float,
+    what: str = "a number",
 ) -> Callable[[str], float]:
     """A number above the one and at most the other."""
     def read(text: str) -> float:
@@ -39,7 +41,7 @@ def number(
             value = math.nan
         if not above < value <= most:       # NaN is neither
             raise argparse.ArgumentTypeError(
-                f"{short(text)!r} is not a number above {above:g} and at most {most:g}")
+                f"{short(text)!r} is not {what} above {above:g} and at most {most:g}")
         return value
     return read
 

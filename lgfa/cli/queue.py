@@ -3,11 +3,11 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..errors import LGFAError
+from .arguments import number, whole
 
 QUEUE = """\
 Runs a workflow once for each row of a table, on a ComfyUI server, and fetches the results.
@@ -54,6 +54,7 @@ was queued), 130 Ctrl-C.
 """
 
 TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"          # a header's name
+SECONDS = number(0, 1e6, "a number of seconds")
 OURS = ("connection", "content-length", "content-type", "transfer-encoding", "upgrade")
 
 
@@ -74,48 +75,30 @@ def add_parser(subparsers: Any) -> None:
     group.add_argument("--dry-run", action="store_true",
                        help="check everything and print what would be queued")
     group = parser.add_argument_group("how it is done")
-    group.add_argument("--jobs-at-once", type=_count(1), default=4, metavar="N",
+    group.add_argument("--jobs-at-once", type=whole(1), default=4, metavar="N",
                        help="rows on the server at a time (default: 4)")
     group.add_argument("--previews", action="store_true",
                        help="fetch previews too, not only what is saved")
     group.add_argument("--overwrite", action="store_true",
                        help="replace files of the same names that this command did not write")
-    group.add_argument("--retries", type=_count(0), default=6, metavar="N",
+    group.add_argument("--retries", type=whole(0), default=6, metavar="N",
                        help="how often a lost connection is tried again, after 0.5, 1, 2, .. 15 "
                             "seconds (default: 6)")
-    group.add_argument("--timeout", type=_seconds, default=60.0, metavar="SECONDS",
+    group.add_argument("--timeout", type=SECONDS, default=60.0, metavar="SECONDS",
                        help="how long one answer of the server may take, from the connection to "
                             "its last byte; files: each MB of them, up or down (default: 60)")
-    group.add_argument("--row-timeout", type=_seconds, metavar="SECONDS",
+    group.add_argument("--row-timeout", type=SECONDS, metavar="SECONDS",
                        help="how long a row may run on the server, or wait there while no other "
                             "row of the table ends; it is then stopped there and fails (default: "
                             "no limit)")
     group.add_argument("--max-result", type=_size, default="4G", metavar="SIZE",
                        help="the largest file to fetch, like 500M or 20G; also never more than "
                             "the disk has room for (default: 4G)")
-    group.add_argument("--poll", type=_seconds, default=1.0, metavar="SECONDS",
+    group.add_argument("--poll", type=SECONDS, default=1.0, metavar="SECONDS",
                        help="how often to look at the server (default: 1)")
     group.add_argument("--header", action="append", default=[], metavar="'NAME: VALUE'",
                        help="sent with each request, for servers behind a key; may be repeated")
     parser.set_defaults(handler=queue)
-
-
-def _count(least: int) -> Callable[[str], int]:
-    def count(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} on")
-        return int(text)
-    return count
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
-    return value
 
 
 def _size(text: str) -> int:

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch.nn.modules import module as hooks
 
-from ..errors import LGFAError, reading
+from ..errors import LGFAError, article, reading
 from ..registry import KINDS, named
-from .recognition import Format, article, what
+from .recognition import Format, what
 
 # A network may be so many times larger than the numbers of its file, plus some bytes: weights
 # that are one block of numbers under many names would make it as large as they like.

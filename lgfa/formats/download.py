@@ -13,18 +13,18 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import LGFAError, reason, short
-from ..files import explain, lock
+from ..errors import LGFAError, short
+from ..files import lock, writing
 from .public import YUNET, Model, folder, known
 
 CHUNK = 1 << 20             # bytes taken at once, at most
 TIMEOUT = 30                # seconds without any data
 ATTEMPTS = 4                # connections that may break before we give up
 WAIT = 2.0                  # seconds before the second attempt, doubled for each further one
+GOES_ON = "; the same command goes on from what is there"
 
 
 def download(
@@ -43,7 +43,7 @@ def download(
     if path.is_file():
         return path
     part = path.with_name(path.name + ".part")
-    with _writing(path):
+    with writing(path, GOES_ON):
         part.parent.mkdir(parents=True, exist_ok=True)
         _fetch(model, part, progress or (lambda done, total: None))
         _verify(model, part)
@@ -52,16 +52,6 @@ def download(
         os.replace(part, path)
         _stamp(part).unlink(missing_ok=True)
     return path
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """A disk's refusal becomes a sentence; what has been written stays, to go on from."""
-    try:
-        yield
-    except OSError as error:
-        raise LGFAError(f"cannot write {path}: {explain(error) or reason(error)}; the same command "
-                        f"goes on from what is there.") from error
 
 
 def _fetch(model: Model, part: Path, progress: Callable[[int, int | None], None]) -> None:
@@ -129,7 +119,7 @@ def _open(
     model: Model,
 ) -> io.FileIO:
     """The partial file, ready to be gone on with; no other process has it."""
-    with _writing(part):
+    with writing(part, GOES_ON):
         file = open(part, "ab", buffering=0)    # noqa: SIM115 - the caller closes it
         try:
             lock(file)
@@ -146,7 +136,7 @@ def _open(
 def _append(file: io.FileIO, chunk: bytes, part: Path) -> None:
     """Writes all of a chunk; a full disk takes a part of it first."""
     rest = memoryview(chunk)
-    with _writing(part):
+    with writing(part, GOES_ON):
         while rest:
             rest = rest[file.write(rest):]
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from .. import registry
-from ..errors import LGFAError, reading
+from ..errors import LGFAError, article, reading
 from .kinds import configs
 from .trees import is_own, summary, tree_of
 
@@ -100,12 +100,6 @@ def recognise(tree: Any, kind: str | Sequence[str] | None = None) -> Format:
 def what(kind: str | None) -> str:
     """A kind in words."""
     return registry.KINDS[kind].what if kind in registry.KINDS else str(kind)
-
-
-def article(words: str) -> str:
-    """The words with "a" or "an"."""
-    an = words[:1].lower() in "aeio" or words[:3] in ("LGF", "IR-", "NVI")
-    return f"{'an' if an else 'a'} {words}"
 
 
 def _matches(form: Format, tree: Any) -> bool:

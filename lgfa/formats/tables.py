@@ -181,17 +181,6 @@ def options(tree: Mapping[str, Any], key: str = "opts") -> dict[str, Any]:
     return {name: value for name, value in found.items() if isinstance(name, str)}
 
 
-def shown(value: Any) -> str:
-    """A value out of a file, short enough for a sentence."""
-    if isinstance(value, str):
-        return repr(value[:60])
-    if isinstance(value, bool | float) or value is None:
-        return repr(value)
-    if isinstance(value, int) and abs(value) < 10**20:
-        return str(value)
-    return f"one {type(value).__name__}"
-
-
 def lacking(names: Iterable[str], state: Mapping[str, Any], what: str) -> None:
     """LGFAError that lists which of the names a table lacks, when it lacks any."""
     missing = [name for name in names if name not in state]

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ..errors import LGFAError, reading
+from ..errors import LGFAError, reading, short
 from ..files import atomic_path, writing
 from ..formats.unpickle import reader
 
@@ -232,7 +232,7 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _short(value: Any) -> str:
     text = "not given" if value is None else value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 48 else text[:45] + ".."
+    return short(text, 48)
 
 
 # ---- the log

@@ -70,10 +70,10 @@ def alone(
     with _open(folder) as file:
         try:
             lock(file)
+        except BlockingIOError as error:
+            raise LGFAError(f"another training is at work in {folder}: let it end, or name "
+                            f"another folder.") from error
         except OSError as error:
-            if os.name == "nt" or isinstance(error, BlockingIOError | PermissionError):
-                raise LGFAError(f"another training is at work in {folder}: let it end, or name "
-                                f"another folder.") from error
             note(f"{folder} lies on a disk without locks ({reason(error)}): no second training "
                  f"may be started there.")
         yield Claim(folder, file)

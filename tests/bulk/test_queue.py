@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from fake_comfy import INFOS, FakeComfy, workflow
+from place import Place, served
 
 from lgfa.bulk import state
 from lgfa.bulk.comfyui import jobs as table
@@ -24,33 +25,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def comfy(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeComfy]:
-    monkeypatch.setattr(server, "FIRST_WAIT", 0.01)
-    fake = FakeComfy()
-    yield fake
-    fake.close()
+    yield from served(FakeComfy(), monkeypatch)
 
 
-class Place:
-    """A folder with a workflow, a table and results."""
-
-    def __init__(self, folder: Path, comfy: FakeComfy) -> None:
-        self.folder, self.comfy, self.out = folder, comfy, folder / "results"
-        self.flow = folder / "flow.json"
-        self.flow.write_text(json.dumps(workflow()))
-
-    def csv(self, *lines: str, encoding: str = "utf-8") -> None:
-        (self.folder / "jobs.csv").write_text("\n".join(lines), encoding=encoding)
-
-    def arguments(self, *more: object) -> list[str]:
-        return ["queue", "--server", self.comfy.address, "--workflow", str(self.flow),
-                "--jobs", str(self.folder / "jobs.csv"), "--out", str(self.out),
-                "--poll", "0.02", *map(str, more)]
+class Queue(Place):
+    """A place whose queue is run in this process."""
 
     def run(self, *more: object) -> int:
         return entry.main(self.arguments(*more))
-
-    def files(self) -> list[str]:
-        return sorted(path.name for path in self.out.iterdir() if path.name != state.FILE)
 
     def result(self, name: str) -> list:
         """[text, contents of the image, number of the file, seed] that a result was made of."""
@@ -58,8 +40,8 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path, comfy: FakeComfy) -> Place:
-    return Place(tmp_path, comfy)
+def place(tmp_path: Path, comfy: FakeComfy) -> Queue:
+    return Queue(tmp_path, comfy)
 
 
 # ---- the table
@@ -162,7 +144,7 @@ def test_the_line_of_a_complaint_is_the_files(tmp_path: Path) -> None:
         table.read(path, flow())
 
 
-def test_the_table_of_a_spreadsheet_is_taken(place: Place, shared: Path) -> None:
+def test_the_table_of_a_spreadsheet_is_taken(place: Queue, shared: Path) -> None:
     data = (shared / "cases" / "capital_header.csv").read_bytes()
     (place.folder / "jobs.csv").write_bytes(data)
     assert place.run() == 0 and place.files() == ["a.webp"]
@@ -212,7 +194,7 @@ def test_only_the_api_format_is_a_workflow(tmp_path: Path) -> None:
 
 # ---- runs
 
-def test_rows_become_files(place: Place, capsys: pytest.CaptureFixture) -> None:
+def test_rows_become_files(place: Queue, capsys: pytest.CaptureFixture) -> None:
     for folder, content in (("a", "anna"), ("b", "ben")):
         (place.folder / folder).mkdir()
         (place.folder / folder / "face.png").write_text(content)
@@ -231,7 +213,7 @@ def test_rows_become_files(place: Place, capsys: pytest.CaptureFixture) -> None:
     assert "4 were finished before" in capsys.readouterr().out
 
 
-def test_each_failure_has_the_servers_reason(place: Place, capsys: pytest.CaptureFixture) -> None:
+def test_each_failure_has_the_servers_reason(place: Queue, capsys: pytest.CaptureFixture) -> None:
     place.csv("name,text,frames", "a,boom,", "b,,101", "c,interrupt,", "d,partial,", "e,fine,",
               "f,blocked,")
     # The reason for f comes over the websocket alone: it has to be open before.
@@ -249,7 +231,7 @@ def test_each_failure_has_the_servers_reason(place: Place, capsys: pytest.Captur
     assert place.run() == 1 and place.comfy.asked["/prompt"] == 6 + 5       # e is not repeated
 
 
-def test_changed_rows_run_again_and_leave_nothing_behind(place: Place) -> None:
+def test_changed_rows_run_again_and_leave_nothing_behind(place: Queue) -> None:
     (place.folder / "face.png").write_text("one")
     place.csv("name,text,image", "a,several,face.png", "b,x,face.png", "c,y,")
     assert place.run() == 0 and "a_3.webp" in place.files()
@@ -264,7 +246,7 @@ def test_changed_rows_run_again_and_leave_nothing_behind(place: Place) -> None:
     assert place.comfy.asked["/prompt"] == 5
 
 
-def test_lost_connections(place: Place, capsys: pytest.CaptureFixture) -> None:
+def test_lost_connections(place: Queue, capsys: pytest.CaptureFixture) -> None:
     (place.folder / "face.png").write_text("anna")
     place.csv("text,image", *[f"t{i},face.png" for i in range(6)])
     place.comfy.faults.update({"before /prompt": 1, "after /prompt": 2, "before /queue": 2,
@@ -279,14 +261,14 @@ def test_lost_connections(place: Place, capsys: pytest.CaptureFixture) -> None:
     assert not [p for p in place.out.iterdir() if ".tmp" in p.name]
 
 
-def test_history_that_is_late(place: Place) -> None:
+def test_history_that_is_late(place: Queue) -> None:
     place.csv("text", "a", "b")
     place.comfy.lag = 0.3                               # 3 polls
     assert place.run("--poll", 0.1) == 0 and len(place.comfy.executed) == 2
 
 
 def test_server_that_starts_anew_and_server_that_stays_away(
-        place: Place, capsys: pytest.CaptureFixture) -> None:
+        place: Queue, capsys: pytest.CaptureFixture) -> None:
     place.csv("text", "a", "b", "c")
     place.comfy.delay = 0.3
     client = subprocess.Popen([sys.executable, "-m", "lgfa", *place.arguments("--retries", 1)],
@@ -316,7 +298,7 @@ def wait_for(true: object, seconds: float = 60) -> None:
 
 
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
-def test_killed_half_way_and_resumed(place: Place, kill: signal.Signals) -> None:
+def test_killed_half_way_and_resumed(place: Queue, kill: signal.Signals) -> None:
     place.csv("name,text", *[f"n{i},t{i}" for i in range(16)])
     place.comfy.delay = 0.05
     command = [sys.executable, "-m", "lgfa", *place.arguments("--jobs-at-once", 5)]
@@ -339,7 +321,7 @@ def test_killed_half_way_and_resumed(place: Place, kill: signal.Signals) -> None
     assert place.comfy.asked["/prompt"] == 16
 
 
-def test_killed_between_sending_and_the_answer(place: Place) -> None:
+def test_killed_between_sending_and_the_answer(place: Queue) -> None:
     """The line in the state comes first, so a row is sent again only if it never arrived."""
     place.csv("text", "arrived", "never")
     rows = table.read(place.folder / "jobs.csv", flow())
@@ -353,7 +335,7 @@ def test_killed_between_sending_and_the_answer(place: Place) -> None:
     assert len(place.comfy.executed) == 2
 
 
-def test_half_a_download_is_swept_up(place: Place) -> None:
+def test_half_a_download_is_swept_up(place: Queue) -> None:
     """A kill while a result came leaves its temporary file; other hidden files are not ours."""
     place.csv("name", "a", "b")
     with state.State(place.out) as known:
@@ -366,7 +348,7 @@ def test_half_a_download_is_swept_up(place: Place) -> None:
 
 
 def test_one_queue_to_a_folder_and_no_strangers_files(
-        place: Place, capsys: pytest.CaptureFixture) -> None:
+        place: Queue, capsys: pytest.CaptureFixture) -> None:
     place.csv("name", "a", "b")
     with state.State(place.out):
         assert place.run() == 2
@@ -378,7 +360,7 @@ def test_one_queue_to_a_folder_and_no_strangers_files(
     assert results.in_the_way(place.out, ["b_"]) == []
 
 
-def test_looking_first(place: Place, capsys: pytest.CaptureFixture) -> None:
+def test_looking_first(place: Queue, capsys: pytest.CaptureFixture) -> None:
     (place.folder / "face.png").write_text("anna")
     place.csv("name,image,frames,strength", "a,face.png,3,0.5", "b,,,")
     for address in (place.comfy.address, "127.0.0.1:9"):
@@ -394,7 +376,7 @@ def test_looking_first(place: Place, capsys: pytest.CaptureFixture) -> None:
     assert not place.comfy.asked["/upload"]
 
 
-def test_refused_before_anything_is_queued(place: Place, capsys: pytest.CaptureFixture) -> None:
+def test_refused_before_anything_is_queued(place: Queue, capsys: pytest.CaptureFixture) -> None:
     def said(*more: object) -> str:
         assert place.run(*more) == 2
         return capsys.readouterr().err
@@ -413,7 +395,7 @@ def test_refused_before_anything_is_queued(place: Place, capsys: pytest.CaptureF
     assert not place.out.exists() and not place.comfy.asked["/prompt"]
 
 
-def test_a_terminal_sees_how_far_a_row_is(place: Place, monkeypatch: pytest.MonkeyPatch,
+def test_a_terminal_sees_how_far_a_row_is(place: Queue, monkeypatch: pytest.MonkeyPatch,
                                          capsys: pytest.CaptureFixture) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     place.csv("name", "a", "b", "c")

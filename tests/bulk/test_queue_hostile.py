@@ -34,6 +34,7 @@ from hostile_comfy import (
     flood,
     frame,
 )
+from place import Place, served
 
 from lgfa.bulk import bounded, state
 from lgfa.bulk.comfyui import server, watch
@@ -44,19 +45,16 @@ SECRETS = ("--header", "Authorization: Bearer SECRET", "--header", "X-Api-Key: K
            "--header", "Cookie: session=C456")
 
 
-class Place:
-    """A folder with a workflow, a table of three rows of which one is evil, and results."""
+class Evil(Place):
+    """A place with a table of three rows, of which one is evil."""
 
     def __init__(self, folder: Path, comfy: HostileComfy, capsys: pytest.CaptureFixture) -> None:
-        self.folder, self.comfy, self.out, self.capsys = folder, comfy, folder / "results", capsys
-        (folder / "flow.json").write_text(json.dumps(workflow()))
-        (folder / "jobs.csv").write_text("name,text\na,good\nb,evil\nc,fine\n")
+        super().__init__(folder, comfy)
+        self.capsys = capsys
+        self.csv("name,text", "a,good", "b,evil", "c,fine", "")
 
     def arguments(self, *more: object) -> list[str]:
-        return ["queue", "--server", self.comfy.address, "--workflow",
-                str(self.folder / "flow.json"), "--jobs", str(self.folder / "jobs.csv"), "--out",
-                str(self.out), "--poll", "0.02", "--timeout", "0.4", "--retries", "0",
-                *map(str, more)]
+        return super().arguments("--timeout", "0.4", "--retries", "0", *more)
 
     def run(self, *more: object) -> tuple[int, str]:
         """Exit code, and all that was said; nothing is left half done."""
@@ -65,9 +63,6 @@ class Place:
         assert "Traceback" not in said
         assert not list(self.out.glob(".*")) if self.out.exists() else True
         return code, said
-
-    def files(self) -> list[str]:
-        return sorted(path.name for path in self.out.iterdir() if path.name != state.FILE)
 
     def only_b_fails(self, *more: object) -> str:
         """Runs; returns why the evil row failed. The others are finished."""
@@ -86,21 +81,18 @@ class Place:
 
 @pytest.fixture
 def comfy(monkeypatch: pytest.MonkeyPatch) -> Iterator[HostileComfy]:
-    monkeypatch.setattr(server, "FIRST_WAIT", 0.01)
-    fake = HostileComfy()
-    yield fake
-    fake.close()
+    yield from served(HostileComfy(), monkeypatch)
 
 
 @pytest.fixture
-def place(tmp_path: Path, comfy: HostileComfy, capsys: pytest.CaptureFixture) -> Place:
-    return Place(tmp_path, comfy, capsys)
+def place(tmp_path: Path, comfy: HostileComfy, capsys: pytest.CaptureFixture) -> Evil:
+    return Evil(tmp_path, comfy, capsys)
 
 
 # ---- time
 
 @pytest.mark.parametrize("kind", DRIPS)
-def test_a_drip_of_an_answer_ends_in_time(place: Place, kind: str) -> None:
+def test_a_drip_of_an_answer_ends_in_time(place: Evil, kind: str) -> None:
     place.comfy.attacks["/queue"] = DRIPS[kind]
     code, said = place.run()
     assert code == 2 and "no whole answer within 0.4 s (--timeout)" in said, said
@@ -110,13 +102,13 @@ def test_a_drip_of_an_answer_ends_in_time(place: Place, kind: str) -> None:
 @pytest.mark.parametrize(("route", "kind"), [
     ("/history", "body"), ("/view", "a header"), ("/view", "body"), ("/view", "chunks"),
     ("/prompt", "a header"), ("/prompt", "chunks")])
-def test_a_drip_for_one_row_ends_that_row(place: Place, route: str, kind: str) -> None:
+def test_a_drip_for_one_row_ends_that_row(place: Evil, route: str, kind: str) -> None:
     place.comfy.attacks[route] = DRIPS[kind]
     assert "no whole answer within 0.4 s" in place.only_b_fails()
     place.made_good()
 
 
-def test_a_slow_but_steady_result_is_fetched(place: Place) -> None:
+def test_a_slow_but_steady_result_is_fetched(place: Evil) -> None:
     """Its whole takes longer than --timeout, each MB of it does not."""
     def send(sock: Any) -> None:
         sock.sendall(OK + b"Content-Length: 3145728\r\n\r\n")
@@ -129,14 +121,14 @@ def test_a_slow_but_steady_result_is_fetched(place: Place) -> None:
     assert code == 0 and (place.out / "b.webp").stat().st_size == 3145728, said
 
 
-def test_a_drip_is_tried_again(place: Place) -> None:
+def test_a_drip_is_tried_again(place: Evil) -> None:
     place.comfy.attacks["/view"] = DRIPS["body"]
     assert "no whole answer within 0.1 s (--timeout) (3 tries)" in place.only_b_fails(
         "--retries", 2, "--timeout", 0.1)
     assert place.comfy.asked["attacked /view"] == 3
 
 
-def test_interrupts_end_a_drip(place: Place) -> None:
+def test_interrupts_end_a_drip(place: Evil) -> None:
     place.comfy.attacks["/queue"] = DRIPS["body"]
     client = subprocess.Popen([sys.executable, "-m", "lgfa", *place.arguments("--timeout", 60)],
                               cwd=ROOT, stderr=subprocess.PIPE, text=True)
@@ -146,7 +138,7 @@ def test_interrupts_end_a_drip(place: Place) -> None:
     assert client.communicate(timeout=20)[1].endswith("stopped.\n") and client.returncode == 130
 
 
-def test_a_row_that_never_ends_is_stopped(place: Place) -> None:
+def test_a_row_that_never_ends_is_stopped(place: Evil) -> None:
     """It is interrupted; those behind it have a time of their own."""
     (place.folder / "jobs.csv").write_text("name,text\na,good\nb,stuck evil\nc,fine\n")
     assert place.only_b_fails("--row-timeout", 0.5) == \
@@ -154,7 +146,7 @@ def test_a_row_that_never_ends_is_stopped(place: Place) -> None:
     assert len(place.comfy.interrupted) == 1
 
 
-def test_a_row_that_never_begins_is_taken_back(place: Place) -> None:
+def test_a_row_that_never_begins_is_taken_back(place: Evil) -> None:
     (place.folder / "jobs.csv").write_text("name,text\na,good\n")
     assert place.run()[0] == 0
     server.Server(place.comfy.address).submit(          # somebody else's
@@ -170,7 +162,7 @@ def test_a_row_that_never_begins_is_taken_back(place: Place) -> None:
 
 @pytest.mark.parametrize("route", ["/history", "/prompt"])
 @pytest.mark.parametrize("kind", [*FLOODS, *LENGTHS])
-def test_lengths_that_are_none(place: Place, monkeypatch: pytest.MonkeyPatch, route: str,
+def test_lengths_that_are_none(place: Evil, monkeypatch: pytest.MonkeyPatch, route: str,
                                kind: str) -> None:
     monkeypatch.setattr(server, "LARGEST", 1 << 20)
     place.comfy.attacks[route] = {**FLOODS, **LENGTHS}[kind]
@@ -180,7 +172,7 @@ def test_lengths_that_are_none(place: Place, monkeypatch: pytest.MonkeyPatch, ro
 
 
 @pytest.mark.parametrize("kind", [*FLOODS, *LENGTHS])
-def test_results_without_measure(place: Place, kind: str) -> None:
+def test_results_without_measure(place: Evil, kind: str) -> None:
     place.comfy.attacks["/view"] = {**FLOODS, **LENGTHS}[kind]
     reason = place.only_b_fails("--timeout", 5, "--max-result", "2M")
     assert any(words in reason for words in (
@@ -189,7 +181,7 @@ def test_results_without_measure(place: Place, kind: str) -> None:
 
 
 def test_results_are_as_large_as_allowed_and_as_there_is_room(
-        place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+        place: Evil, monkeypatch: pytest.MonkeyPatch) -> None:
     code, said = place.run("--max-result", "1k")
     assert code == 1 and said.count("is larger than 1 kB: say a larger --max-result") == 3
     place.made_good()                                   # fetched, not made again
@@ -201,7 +193,7 @@ def test_results_are_as_large_as_allowed_and_as_there_is_room(
 
 
 @pytest.mark.parametrize("route", ["/queue", "/ws"])
-def test_memory_stays_bounded(place: Place, route: str) -> None:
+def test_memory_stays_bounded(place: Evil, route: str) -> None:
     """Endless chunks, and a websocket's ping of 2^40 bytes."""
     if route == "/queue":
         place.comfy.attacks["/queue"] = FLOODS["chunks"]
@@ -234,7 +226,7 @@ def attacks() -> dict[str, Any]:
 @pytest.mark.parametrize("route", ["/queue", "/object_info", "/prompt", "/history", "/view",
                                    "/upload", "/ws"])
 @pytest.mark.parametrize("kind", attacks())
-def test_every_attack_on_every_route(place: Place, route: str, kind: str) -> None:
+def test_every_attack_on_every_route(place: Evil, route: str, kind: str) -> None:
     (place.folder / "face.png").write_text("anna")
     (place.folder / "jobs.csv").write_text("name,text,image\na,good,\nb,evil,face.png\nc,fine,\n")
     place.comfy.attacks[route] = attacks()[kind]
@@ -247,7 +239,7 @@ def test_every_attack_on_every_route(place: Place, route: str, kind: str) -> Non
 
 @pytest.mark.parametrize("route", ["/history", "/prompt"])
 @pytest.mark.parametrize("kind", TEXTS)
-def test_answers_that_are_none(place: Place, route: str, kind: str) -> None:
+def test_answers_that_are_none(place: Evil, route: str, kind: str) -> None:
     """A row whose sending is answered with nonsense runs all the same if the server has it."""
     place.comfy.attacks[route] = answer(TEXTS[kind])
     if route == "/prompt" and kind in ("null", "a number", "a list", "a text", "another's",
@@ -259,14 +251,14 @@ def test_answers_that_are_none(place: Place, route: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", TEXTS)
-def test_a_queue_that_cannot_be_understood(place: Place, kind: str) -> None:
+def test_a_queue_that_cannot_be_understood(place: Evil, kind: str) -> None:
     place.comfy.attacks["/queue"] = answer(TEXTS[kind])
     code, said = place.run("--timeout", 10)
     assert code == 2 and "/queue does not answer as ComfyUI does" in said
     assert said.count("\n") == 1
 
 
-def test_a_queue_that_is_odd_for_a_while_and_for_ever(place: Place) -> None:
+def test_a_queue_that_is_odd_for_a_while_and_for_ever(place: Evil) -> None:
     """The history tells what became of the rows; where it does not, the table can go on."""
     asked = 0
 
@@ -324,7 +316,7 @@ FAILING: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("kind", PATCHES)
-def test_oddities_beside_the_files_do_no_harm(place: Place, kind: str) -> None:
+def test_oddities_beside_the_files_do_no_harm(place: Evil, kind: str) -> None:
     sys.set_int_max_str_digits(0)               # the server's: ours reads no such numbers
     try:
         place.comfy.patch = PATCHES[kind]
@@ -335,7 +327,7 @@ def test_oddities_beside_the_files_do_no_harm(place: Place, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", FAILING)
-def test_a_history_that_tells_of_no_file(place: Place, kind: str) -> None:
+def test_a_history_that_tells_of_no_file(place: Evil, kind: str) -> None:
     place.comfy.patch, words = FAILING[kind]
     reason = place.only_b_fails("--timeout", 10)
     assert words in reason and len(reason) < 800 and reason.isprintable()
@@ -344,7 +336,7 @@ def test_a_history_that_tells_of_no_file(place: Place, kind: str) -> None:
 @pytest.mark.parametrize("errors", [
     5, [5], {"3": 5}, {"3": {"errors": 5}}, {"3": {"errors": [5, None]}},
     {"3": {"errors": [{"message": 5, "details": [[]]}]}}, {"\u00b2": {"errors": {"a": 1}}}])
-def test_refusals_of_odd_shapes(place: Place, errors: Any) -> None:
+def test_refusals_of_odd_shapes(place: Evil, errors: Any) -> None:
     for error in ({"message": "no", "details": 5}, {"message": [5]}, [5], 5, None):
         body = json.dumps({"error": error, "node_errors": errors}).encode()
         place.comfy.attacks["/prompt"] = answer(body, status="400 Bad Request")
@@ -355,7 +347,7 @@ def test_refusals_of_odd_shapes(place: Place, errors: Any) -> None:
 
 @pytest.mark.parametrize("status", ["500 Oops", "404 Not Found", "418 " + "x" * 50_000,
                                     "103 Early Hints", "401 No", "507 \u00fc\x1b[2J"])
-def test_errors_for_one_row(place: Place, status: str) -> None:
+def test_errors_for_one_row(place: Evil, status: str) -> None:
     for route in ("/view", "/prompt"):
         place.comfy.attacks[route] = answer(TEXTS["deep lists"], status=status)
         assert len(place.only_b_fails()) < 800
@@ -367,14 +359,14 @@ def test_errors_for_one_row(place: Place, status: str) -> None:
 @pytest.mark.parametrize("body", [b"5", b"{}", b'{"name": 5, "subfolder": "", "type": "input"}',
                                   b'{"name": "", "subfolder": "", "type": "input"}',
                                   TEXTS["deep lists"]])
-def test_uploads_that_name_no_file(place: Place, body: bytes) -> None:
+def test_uploads_that_name_no_file(place: Evil, body: bytes) -> None:
     (place.folder / "face.png").write_bytes(b"x" * 3_000_000)
     (place.folder / "jobs.csv").write_text("name,text,image\na,x,\nb,y,face.png\nc,z,\n")
     place.comfy.attacks["/upload"] = answer(body)
     assert "names no file" in (reason := place.only_b_fails()) or "does not answer" in reason
 
 
-def test_an_upload_that_is_refused_half_way(place: Place) -> None:
+def test_an_upload_that_is_refused_half_way(place: Evil) -> None:
     (place.folder / "face.png").write_bytes(b"x" * 30_000_000)
     (place.folder / "jobs.csv").write_text("name,text,image\na,x,\nb,y,face.png\nc,z,\n")
     with pytest.MonkeyPatch.context() as patch:
@@ -390,7 +382,7 @@ def refuse_uploads(self: Any) -> None:
     self.close_connection = True
 
 
-def test_nodes_whose_inputs_are_told_oddly(place: Place) -> None:
+def test_nodes_whose_inputs_are_told_oddly(place: Evil) -> None:
     place.comfy.attacks["/object_info"] = answer(TEXTS["deep lists"])
     (place.folder / "face.png").write_text("anna")
     (place.folder / "jobs.csv").write_text("text,image\na,face.png\n")
@@ -420,7 +412,7 @@ def secrets_in(headers: dict[str, str]) -> bool:
 
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See", "307 T", "308 P"])
-def test_headers_stay_with_the_server(place: Place, elsewhere: Elsewhere, status: str) -> None:
+def test_headers_stay_with_the_server(place: Evil, elsewhere: Elsewhere, status: str) -> None:
     place.comfy.attacks["/view"] = to(f"{elsewhere.address}/x", status)
     code, said = place.run(*SECRETS)
     assert code == 0, said
@@ -430,7 +422,7 @@ def test_headers_stay_with_the_server(place: Place, elsewhere: Elsewhere, status
     assert (method, path) == ("GET", "/x") and not secrets_in(headers), headers
 
 
-def test_another_port_is_another_server(place: Place) -> None:
+def test_another_port_is_another_server(place: Evil) -> None:
     other = Elsewhere("127.0.0.1")
     place.comfy.attacks["/view"] = to(f"{other.address}/x")
     assert place.run(*SECRETS)[0] == 0
@@ -440,7 +432,7 @@ def test_another_port_is_another_server(place: Place) -> None:
 
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See", "307 T", "308 P"])
-def test_a_post_stays_a_post(place: Place, elsewhere: Elsewhere, status: str) -> None:
+def test_a_post_stays_a_post(place: Evil, elsewhere: Elsewhere, status: str) -> None:
     place.comfy.attacks["/prompt"] = to(f"{elsewhere.address}/x", status)
     reason = place.only_b_fails(*SECRETS)
     assert reason == (f"the server sends us on to {elsewhere.address}/x: if that is where it is, "
@@ -465,7 +457,7 @@ def test_a_post_stays_a_post(place: Place, elsewhere: Elsewhere, status: str) ->
     ("http://a\x01b/", "no address"),
     ("http://\u00fc\u00b2\u00ff/", "no address"), ("http://127.0.0.1:9/", "refused"),
     ("x" * 60_000, "sends us on more than 5 times")])
-def test_redirects_to_odd_places(place: Place, target: str, said: str) -> None:
+def test_redirects_to_odd_places(place: Evil, target: str, said: str) -> None:
     place.comfy.attacks["/view"] = to(target)
     if "5 times" in said and target.startswith("x"):
         place.comfy.attacks[f"/{target}"] = to("/view?filename=a")
@@ -500,7 +492,7 @@ def test_fragments_are_put_together() -> None:
     assert len(sock) == 1 and len(sock[0]) == 8         # a pong, masked
 
 
-def test_messages_of_any_shape(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages_of_any_shape(place: Evil, monkeypatch: pytest.MonkeyPatch) -> None:
     """No thread dies with a traceback, and the rows are finished."""
     def progress(value: str) -> bytes:
         return b'{"type": "progress", "data": {"prompt_id": "p", "max": 1, "value": %s}}' % (
@@ -538,7 +530,7 @@ def test_what_the_websocket_tells_is_bounded() -> None:
 
 @pytest.mark.parametrize("attack", [DRIPS["headers"], FLOODS["no length"], answer(b""),
                                     drip(CHUNKED), to("http://127.0.0.1:9/")])
-def test_handshakes_of_any_kind(place: Place, attack: Any, monkeypatch: pytest.MonkeyPatch
+def test_handshakes_of_any_kind(place: Evil, attack: Any, monkeypatch: pytest.MonkeyPatch
                                 ) -> None:
     monkeypatch.setattr(watch, "HANDSHAKE_SECONDS", 0.2)
     died: list[object] = []
@@ -549,7 +541,7 @@ def test_handshakes_of_any_kind(place: Place, attack: Any, monkeypatch: pytest.M
 
 # ---- files of our own side
 
-def test_a_state_of_any_contents(place: Place) -> None:
+def test_a_state_of_any_contents(place: Evil) -> None:
     """Lines that cannot be understood are left out; none is believed to name other files."""
     assert place.run()[0] == 0
     before = (place.out / state.FILE).read_bytes()
@@ -568,7 +560,7 @@ def test_a_state_of_any_contents(place: Place) -> None:
     assert place.run()[0] == 0 and other.read_text() == "mine"
 
 
-def test_two_rows_under_one_prompt_run_both(place: Place) -> None:
+def test_two_rows_under_one_prompt_run_both(place: Evil) -> None:
     from lgfa.bulk.comfyui import jobs
     from lgfa.bulk.comfyui.workflow import read
 
@@ -588,13 +580,13 @@ def test_two_rows_under_one_prompt_run_both(place: Place) -> None:
     (b'{"1": {"class_type": "X", "inputs": {"a": 1e400}}}', "1e400, which is too large"),
     (b'{"1": {"class_type": "\\ud800", "inputs": {}}}', "half a character"),
     (b"\x00\x01\x02", "no JSON file"), (b"\xff\xff\xff", "no JSON file")])
-def test_workflows_of_any_contents(place: Place, text: bytes, said: str) -> None:
+def test_workflows_of_any_contents(place: Evil, text: bytes, said: str) -> None:
     (place.folder / "flow.json").write_bytes(text)
     code, told = place.run()
     assert code == 2 and said in told and told.count("\n") == 1
 
 
-def test_a_workflow_of_very_many_inputs_is_looked_up_at_once(place: Place) -> None:
+def test_a_workflow_of_very_many_inputs_is_looked_up_at_once(place: Evil) -> None:
     """Names are looked up, not compared with each other: 10,000 of them take a second."""
     tree = workflow()
     tree["3"]["inputs"].update({f"n{i}": i for i in range(10_000)})
@@ -622,7 +614,7 @@ def test_the_limits_of_one_text() -> None:
 # ---- a machine without PyTorch
 
 @pytest.mark.parametrize("away", [True, False])
-def test_where_nothing_is_installed_the_reason_is_told(place: Place, away: bool) -> None:
+def test_where_nothing_is_installed_the_reason_is_told(place: Evil, away: bool) -> None:
     code = ("import sys\n"
             "class Nothing:\n"
             "    def find_spec(self, name, *_):\n"
@@ -649,7 +641,7 @@ def test_where_nothing_is_installed_the_reason_is_told(place: Place, away: bool)
     ("--header", "Content-Length: 5", "sets this itself"), ("--max-result", "0", "not a size"),
     ("--max-result", "lots", "not a size"), ("--row-timeout", "-1", "not a number of seconds"),
     ("--timeout", "nan", "not a number of seconds")])
-def test_options_that_cannot_be_used(place: Place, option: str, value: str, said: str) -> None:
+def test_options_that_cannot_be_used(place: Evil, option: str, value: str, said: str) -> None:
     try:
         code, told = place.run(option, value)
     except SystemExit as stop:

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from ...config import EncoderConfig
-from ...errors import LGFAError
+from ...errors import LGFAError, shown
 from ..recognition import Format
-from ..tables import below, count_of, options, renamed, shape_of, shown, side_of, state_dict
+from ..tables import below, count_of, options, renamed, shape_of, side_of, state_dict
 from . import rosinality
 from .ir_se50 import body_table, keys
 

@@ -19,10 +19,10 @@ from typing import Any
 import torch
 
 from ...config import ClipConfig
-from ...errors import LGFAError, reading
+from ...errors import LGFAError, reading, shown
 from .. import build
 from ..recognition import Format
-from ..tables import MOST, PREFIXES, bare, shape_of, shown
+from ..tables import MOST, PREFIXES, bare, shape_of
 from .openai_clip import architecture
 
 SAID = "lgfa_clip_config"               # where `with_config` puts a Said, which no file can hold

@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from ...config import GeneratorConfig
-from ...errors import LGFAError
+from ...errors import LGFAError, shown
 from .. import tables
 from ..recognition import Format
 from ..unpickle import reader
@@ -245,14 +245,6 @@ def same(value: Any, wanted: Any) -> bool:
         return type(value) is type(wanted) and value == wanted
     return (isinstance(value, int | float) and not isinstance(value, bool)
             and abs(value) < 1e9 and math.isclose(value, wanted, rel_tol=1e-5))
-
-
-def shown(value: Any) -> str:
-    """A setting out of a file, short enough for a sentence."""
-    if isinstance(value, list | tuple) and len(value) <= 12 and all(
-            isinstance(item, int | float) and abs(item) < 1e9 for item in value):
-        return repr(value)
-    return tables.shown(value)
 
 
 # --- what the file holds, by its parts

@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from ..recognition import Format, article, refused
+from ...errors import article
+from ..recognition import Format, refused
 from ..trees import is_own
 from . import hf_clip
 from .open_clip import is_open_clip

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ...config import GeneratorConfig
-from ...errors import LGFAError
+from ...errors import LGFAError, shown
 from ...frames import stylegan2
 from ...frames.latent_space import SAMPLES, random_z
 from ...nn.ops import equalized_linear, fir_kernel
@@ -128,7 +128,7 @@ def _holding(value: Any) -> str:
     """What stands in the place of weights, in words."""
     if isinstance(value, Mapping) and isinstance(value.get("class_name"), str):
         return f"a network {value['class_name'][:60]!r} that lacks parts of one"
-    return f"{len(value)} other entries" if isinstance(value, Mapping) else tables.shown(value)
+    return f"{len(value)} other entries" if isinstance(value, Mapping) else shown(value)
 
 
 # --- what is checked
@@ -138,13 +138,13 @@ def tensors(weights: Mapping[str, Any]) -> dict[str, Tensor]:
     found = {}
     for name, value in weights.items():
         if not isinstance(name, str):
-            raise LGFAError(f"the file holds a weight without a name, {tables.shown(name)}: it is "
+            raise LGFAError(f"the file holds a weight without a name, {shown(name)}: it is "
                             f"damaged.")
         if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
             value = torch.from_numpy(np.ascontiguousarray(value))
         if not isinstance(value, Tensor):
             raise LGFAError(f"the file holds no tensor under {str(name)[:80]}, but "
-                            f"{tables.shown(value)}.")
+                            f"{shown(value)}.")
         found[name] = value
     return found
 
@@ -153,7 +153,7 @@ def check_colours(count: int) -> None:
     """Refuses generators of other pictures than RGB."""
     if count != 3:
         number = {1: "one colour channel", 2: "two colour channels", 4: "four colour channels"}
-        words = number.get(count) or f"{tables.shown(count)} colour channels"
+        words = number.get(count) or f"{shown(count)} colour channels"
         raise LGFAError(f"this generator draws pictures of {words}: use one of three, red, green "
                         f"and blue.")
 
@@ -162,7 +162,7 @@ def factor(value: Any, what: str) -> float:
     """A multiplier or a limit as a number; LGFAError, with `what` it is, for all that none can
     be: NaN, 0, numbers without measure, texts."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not 1e-6 <= value <= 1e6:
-        raise LGFAError(f"{what} is {tables.shown(value)}: it must be a number above 0, as 0.01 or "
+        raise LGFAError(f"{what} is {shown(value)}: it must be a number above 0, as 0.01 or "
                         f"256 are.")
     return float(value)
 

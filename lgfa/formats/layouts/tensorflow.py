@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 
 from ...config import GeneratorConfig
-from ...errors import LGFAError
-from .. import tables
+from ...errors import LGFAError, shown
 from ..build import check_growth
 from ..recognition import Format
 from ..unpickle import reader
@@ -134,11 +133,11 @@ def _check_function(path: str, state: Mapping[str, Any]) -> None:
     """Refuses networks of other programs: what they compute is in their source code alone."""
     version, function = state.get("version"), state.get("build_func_name")
     if not isinstance(version, int) or version < 4:
-        raise LGFAError(f"this TensorFlow network has the version {tables.shown(version)} of the "
+        raise LGFAError(f"this TensorFlow network has the version {shown(version)} of the "
                         f"StyleGAN programs: only StyleGAN2's, from 4 on, can be read.")
     if not any(nvidia.same(function, known) for known in FUNCTIONS[path]):
         which = f"generator's {path} network" if path else "network"
-        raise LGFAError(f"this TensorFlow {which} was built by {tables.shown(function)}, not by "
+        raise LGFAError(f"this TensorFlow {which} was built by {shown(function)}, not by "
                         f"StyleGAN2's {' or '.join(FUNCTIONS[path])}: it cannot be read.")
 
 
@@ -187,7 +186,7 @@ def _check_options(options: Mapping[str, Mapping[str, Any]], config: GeneratorCo
                 value = value.rpartition(".")[2]        # functions may come with their module
             if not any(nvidia.same(value, choice) for choice in choices):
                 raise LGFAError(f"this TensorFlow generator's option {name} is "
-                                f"{nvidia.shown(value)}: only {choices[0]!r} can be used with its "
+                                f"{shown(value)}: only {choices[0]!r} can be used with its "
                                 f"weights.")
 
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import torch
 
-from ...errors import LGFAError
+from ...errors import LGFAError, shown
 from ...formats.layouts import rosinality
 from ...formats.recognition import Format
-from ...formats.tables import count_of, options, shape_of, shown, side_of, state_dict
+from ...formats.tables import count_of, options, shape_of, side_of, state_dict
 from .mapper import MapperConfig
 
 PARTS = {"course_mapping": "coarse", "medium_mapping": "medium", "fine_mapping": "fine",
