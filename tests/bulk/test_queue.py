@@ -1,6 +1,7 @@
 """The command queue against a server that behaves, and misbehaves, as ComfyUI does."""
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import subprocess
@@ -425,3 +426,16 @@ def test_every_kind_of_output_is_found() -> None:
     del entry["outputs"]["9"], entry["outputs"]["10"]
     assert [f["filename"] for f in results.outputs(entry)] == ["t.png"]
     assert results.names("r", [one("x.../../y"), one("b.tar.gz")]) == ["r", "r_2.gz"]
+
+
+def test_a_disk_without_locks_is_told_from_another_queue(
+    place: Queue, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture,
+) -> None:
+    def none(file: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(state, "lock", none)
+    place.csv("name,text", "a,smiling")
+    assert place.run() == 2
+    assert "lies on a disk without locks (no locks available): choose another --out." in \
+        capsys.readouterr().err
