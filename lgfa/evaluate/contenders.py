@@ -174,10 +174,10 @@ class Workshop:
     def _train_variant(self, variant: str, file: Path) -> None:
         parts, full = self.parts, VARIANTS[variant].iterations
         steps = None if self.scale == 1 else max(int(full * self.scale), 4)
-        motion = train_variant(variant, file.parent / "run", parts.generator, parts.clip,
-                               parts.perceptual, parts.identity, steps)
-        formats.save(file, motion, {"variant": variant, "minutes": round(motion.minutes, 1),
-                                    **motion.info}, torch.float16)
+        trained = train_variant(variant, file.parent / "run", parts.generator, parts.clip,
+                                parts.perceptual, parts.identity, steps)
+        info = {"variant": variant, "minutes": round(trained.minutes, 1), **trained.info}
+        formats.save(file, trained.network, info, torch.float16)
 
     def _device(self) -> torch.device:
         return self.parts.generator.latent_avg.device

@@ -11,6 +11,7 @@ import torch
 from lgfa import domains, formats
 from lgfa.cli.toon import ORDER
 from lgfa.evaluate import bundled
+from lgfa.evaluate.toon import REPORT
 
 FOLDER = domains.MODELS / "toon"
 
@@ -40,34 +41,34 @@ def test_all_networks_are_there_with_cards_and_small():
 
 
 def test_attributes_name_expressions(load):
-    lines = bundled.attribute_lines(load("attributes"), 280)
+    lines = bundled.attribute_lines(REPORT, load("attributes"), 280)
     assert lines[0].value > 0.95
 
 
 def test_identity_tells_people_apart(load):
-    assert bundled.identity_lines(load("identity"), 60)[0].value > 0.98
+    assert bundled.identity_lines(REPORT, load("identity"), 60)[0].value > 0.98
 
 
 def test_clip_reads_faces(load):
-    found = figures(bundled.clip_lines(load("clip"), 280))
+    found = figures(bundled.clip_lines(REPORT, load("clip"), 280))
     assert found["zero-shot expression"] > 0.9
 
 
 def test_generator_draws(load):
-    found = figures(bundled.generator_lines(load("generator"), load("attributes"), 56))
+    found = figures(bundled.generator_lines(REPORT, load("generator"), load("attributes"), 56))
     assert found["dB against the renderer"] > 26.5
     assert found["expression dialled in z is recognised"] > 0.9
 
 
 def test_encoder_keeps_the_face(load):
     networks = [load(k) for k in ("encoder", "generator", "identity", "attributes")]
-    lines = bundled.encoder_lines(*networks, n=56)
+    lines = bundled.encoder_lines(REPORT, *networks, n=56)
     assert lines[0].value > 21 and lines[1].value > 0.85
 
 
 def test_sentences_move_the_face(load):
     networks = [load(k) for k in ("motion", "generator", "clip", "attributes", "identity")]
-    lines = bundled.motion_lines(*networks, people=3, frames=6, details=False)
+    lines = bundled.motion_lines(REPORT, *networks, people=3, frames=6, details=False)
     found = figures(lines)
     assert found["recognised"] > 0.6
     assert found["identity distance of the last frame / that of two people"] < 0.2
@@ -82,9 +83,7 @@ def test_last_frame_shows_what_was_asked_and_the_first_is_the_still():
     assert torch.equal(clip.latents[0], still.reshape(clip.latents[0].shape))
     attributes = formats.load("toon", "attributes")
     first, last = (2 * clip.frames[[0, -1]] - 1).permute(0, 3, 1, 2).split(1)
-    from lgfa.toon import parameters as tb
-
-    names = tb.EXPRESSION_NAMES
+    names = REPORT.world.names
     assert names[int(attributes(first)[0].argmax())] == "neutral"
     assert names[int(attributes(last)[0].argmax())] == "crying"
 

@@ -298,7 +298,8 @@ def test_defaults_teach_the_toon_faces_new_words(run, domain):
     """Seen by the attribute network, which no training knows, on people whom none has met."""
     from lgfa import formats
     from lgfa.drawn.table import category
-    from lgfa.evaluate.bundled import SEED, people_stills
+    from lgfa.evaluate.bundled import people_stills
+    from lgfa.evaluate.toon import REPORT
     from lgfa.toon import parameters as tb
 
     generator, _, clip, bundled = domain
@@ -306,7 +307,7 @@ def test_defaults_teach_the_toon_faces_new_words(run, domain):
     motion, its_clip, _ = run("LGFA_TrainMotionModel", generator=generator, clip=clip,
                               source=source, name="new words")
     attributes, draw = formats.load("toon", "attributes"), generator.patcher.model
-    still = people_stills(draw, 12, SEED + 6)
+    still = people_stills(REPORT, draw, 12)
 
     @torch.no_grad()
     def seen(model, words, by):

@@ -9,8 +9,6 @@ from lgfa.drawn.table import category_weights
 from lgfa.toon import captions, sampling
 from lgfa.toon import parameters as tb
 from lgfa.toon.renderer import render
-from lgfa.training.toon import faces
-from lgfa.training.toon.generator import Features, lines
 
 
 def people(n: int, seed: int = 0) -> torch.Tensor:
@@ -103,14 +101,6 @@ def test_categories_have_plateaus():
     assert weights[3, :2].tolist() == pytest.approx([0.5, 0.5])
 
 
-def test_features_are_standardised_and_lines_are_straight():
-    features, rng = Features(), torch.Generator().manual_seed(5)
-    w = features(sampling.domain_params(2000, rng))
-    assert w.shape == (2000, 512) and 0.8 < w.std() < 1.2
-    codes, params = lines(16, features, rng)
-    assert codes.shape == (16, 512) and params.shape == (16, tb.K)
-
-
 # ---- sentences
 
 
@@ -143,12 +133,3 @@ def test_labels():
     params = change(people(1), glasses=1.0, age=0.9, hair_color=3 / 7, backdrop=0.6)
     found = {k: int(v) for k, v in captions.labels(params).items()}
     assert found == {"hair": 3, "glasses": 1, "age": 2, "backdrop": 3}
-
-
-def test_batches_to_learn_from():
-    rng = torch.Generator().manual_seed(4)
-    seen = faces.faces(12, 64, rng, named=0.5)
-    assert (seen.expression >= -1).all() and (seen.expression < 14).all()
-    assert faces.harder(seen.image, rng).shape == seen.image.shape
-    still = faces.harder(seen.image, rng, 0.0)
-    assert (still - seen.image).abs().mean() < 0.02

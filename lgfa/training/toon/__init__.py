@@ -1,2 +1,2 @@
-"""How the bundled networks were trained, one file a network, over the one loop of fit.py; motion.py
-uses the trainer beside this folder, variants.py holds the ablations."""
+"""How the toon domain's networks were trained, a file a network: seeds, sizes and steps over the
+trainings of drawn/; recipes.py names them (open it first), variants.py holds the ablations."""

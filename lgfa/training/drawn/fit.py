@@ -1,4 +1,4 @@
-"""A training of one of the toon networks: AdamW, a cosine of rates, averaged weights, one file."""
+"""The loop of a drawn domain's trainings: AdamW, a cosine of rates, averaged weights, one file."""
 from __future__ import annotations
 
 import math
@@ -59,5 +59,4 @@ def fit(
              save_every=save_every, name=f"the training {name}",
              log=loop.Lines(name, steps, log_every, say, clock))
     average.install()
-    network.minutes = clock.seconds / 60    # until all callers take it from what is returned
-    return Trained(network.eval(), network.minutes)
+    return Trained(network.eval(), clock.seconds / 60)

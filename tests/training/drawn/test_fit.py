@@ -1,4 +1,4 @@
-"""A toon training: it learns, goes on bit for bit, and refuses a checkpoint that is not its own."""
+"""A training by fit: it learns, goes on bit for bit, and refuses another training's checkpoint."""
 from __future__ import annotations
 
 import re
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from lgfa.errors import LGFAError
+from lgfa.training.drawn.fit import fit
 from lgfa.training.loop import Trained
-from lgfa.training.toon.fit import fit
 
 STORED = Path(__file__).parent / "data" / "line.ckpt"   # of 20 steps, by the release before Parts
 
@@ -21,7 +21,9 @@ class Normed(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first, self.norm, self.last = nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1)
+        # no bias before a norm: its gradient is rounding alone, which differs between machines
+        self.first, self.norm = nn.Linear(3, 4, bias=False), nn.BatchNorm1d(4)
+        self.last = nn.Linear(4, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.last(torch.relu(self.norm(self.first(x))))
