@@ -1,8 +1,10 @@
-"""From a file to a network and back; every bad file gives one sentence."""
+"""From a file to a network and back; every bad file gives one sentence.
+
+The bad files are also those of safetensors_io.py, trees.py and recognition.py.
+"""
 from __future__ import annotations
 
 import ast
-import dataclasses
 import json
 import os
 import pickle
@@ -11,14 +13,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from lgfa import formats
 from lgfa.cli import entry, files
-from lgfa.config import EncoderConfig, GeneratorConfig
+from lgfa.config import GeneratorConfig
 from lgfa.errors import LGFAError
-from lgfa.formats import build, kinds
-from lgfa.formats.layouts import refused
+from lgfa.formats import build
 
 SMALL = GeneratorConfig(16, (8, 8, 8), z_dim=6, w_dim=8, mapping_layers=2)
 
@@ -70,115 +71,12 @@ def test_another_kind_is_refused_naming_both(tmp_path, generator):
         formats.load(file, "encoder")
 
 
-def test_keys_and_shapes_are_compared_before_copying(generator):
-    state = {k: v + 1 for k, v in generator.state_dict().items()}
-    before = {k: v.clone() for k, v in generator.state_dict().items()}
-    del state["synthesis.const"]
-    state["surplus"] = torch.zeros(2)
-    state["mapping.layers.0.bias"] = torch.zeros(3)
-    with pytest.raises(LGFAError, match=r"missing: synthesis.const; left over: surplus; "
-                                        r"unequal: mapping.layers.0.bias \[3\] for \[8\]"):
-        formats.copy_strict(generator, state, "generator")
-    assert all(torch.equal(v, before[k]) for k, v in generator.state_dict().items())
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_nan_and_inf_are_refused(tmp_path, generator, value):
-    file = tmp_path / "x.safetensors"
-    formats.save(file, generator)
-    tensors, metadata = load_file(file), {"lgfa": json.dumps(formats.read(file)["lgfa"])}
-    tensors["synthesis.const"][0, 0, 0] = value
-    save_file(tensors, file, metadata)
-    with pytest.raises(LGFAError, match="NaN or infinite weights .synthesis.const."):
-        formats.load(file)
-    assert command("inspect", str(file)) == 2
-    twin = build.new_network("generator", SMALL)
-    with torch.no_grad():
-        twin.synthesis.const[0, 0, 0] = value
-    with pytest.raises(LGFAError, match="NaN"):
-        formats.save(tmp_path / "y.safetensors", twin)
-    assert not (tmp_path / "y.safetensors").exists()
-
-
-@pytest.mark.parametrize("value, words", [
-    (torch.tensor(1e300, dtype=torch.float64), "NaN or infinite"),
-    (torch.tensor(complex(1, float("nan")), dtype=torch.complex64), "complex64"),
-    (torch.tensor(1 + 1j), "complex64"),
-    (torch.tensor(3), "int64"), (torch.tensor(3, dtype=torch.uint8), "uint8"),
-    (torch.tensor(True), "bool"), (torch.tensor(1.0).to(torch.float8_e4m3fn), "float8"),
-])
-def test_numbers_are_looked_at_in_the_networks_own_precision(tmp_path, generator, value, words):
-    file = tmp_path / "x.safetensors"
-    formats.save(file, generator)
-    header = json.dumps(formats.read(file)["lgfa"])
-    state = load_file(file)
-    state["synthesis.const"] = value.expand_as(state["synthesis.const"]).contiguous()
-    before = generator.synthesis.const.clone()
-    with pytest.raises(LGFAError, match=words):
-        formats.copy_strict(generator, state, "generator")
-    assert torch.equal(generator.synthesis.const, before)
-    save_file(state, file, {"lgfa": header})
-    with pytest.raises(LGFAError, match=f"{file.name}.*{words}"):
-        formats.load(file)
-    assert command("inspect", str(file)) == 2
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
-def test_other_precisions_are_read(tmp_path, generator, dtype):
-    state = {k: v.to(dtype) for k, v in generator.state_dict().items()}
-    twin = formats.copy_strict(build.new_network("generator", SMALL), state, "generator")
-    assert torch.equal(twin.synthesis.const, state["synthesis.const"].float())
-
-
-def test_weights_that_share_their_numbers_too_often_are_refused():
-    shared = torch.zeros(512, 512)
-    tree = {f"features.{i}.weight": shared for i in range(2000)}
-    form = formats.Format("copies", "generator", lambda tree: True,
-                          lambda tree: (SMALL, dict(tree)))
-    with pytest.raises(LGFAError, match="the same numbers for so many weights"):
-        build.examine(tree, form)
-
-
 def test_float16_overflow_is_refused(tmp_path):
     twin = build.new_network("generator", SMALL)
     with torch.no_grad():
         twin.synthesis.const[0, 0, 0] = 1e6
     with pytest.raises(LGFAError, match="float16"):
         formats.save(tmp_path / "y.safetensors", twin, dtype=torch.float16)
-
-
-@pytest.mark.parametrize("change, words", [
-    ({"version": 99}, "newer version"),
-    ({"kind": "teapot"}, "unknown kind 'teapot'"),
-    ({"config": {"resolution": 12, "channels": [8]}}, "resolution 12"),
-    ({"config": {"resolution": 16, "channels": [8, 8, 8], "extra": 1}}, "unknown extra"),
-    ({"config": {"resolution": 16}}, "lack channels"),
-    ({"config": {}}, "lack resolution, channels"),
-    ({"config": None}, "missing"),
-    ({"config": 5}, "missing"),
-    ({"config": {"resolution": 16, "channels": [10**9] * 3}}, "something that no network has"),
-    ({"config": {"resolution": 16, "channels": [8] * 3, "mapping_layers": 10**6}}, "mapping"),
-    ({"config": {"resolution": 16, "channels": [8] * 3, "mapping_layers": 60}}, "larger network"),
-    ({"config": {"resolution": 16, "channels": [900_000] * 3}}, "larger network"),
-    ({"config": {"resolution": 16, "channels": [8] * 3, "z_dim": 900_000}}, "larger network"),
-    ({"config": {"resolution": 16, "channels": [8] * 3, "z_dim": "8"}}, "z_dim is '8'"),
-    ({"config": {"resolution": 16, "channels": [8] * 3, "z_dim": True}}, "z_dim is True"),
-    ({"config": {"resolution": 16, "channels": [8] * 3, "conv_clamp": float("nan")}}, "network"),
-    ({"config": {"resolution": 16, "channels": [-1, 8, 8]}}, "channels"),
-    ({"config": [[[[[[[[[[[[]]]]]]]]]]]]}, "missing"),
-])
-def test_descriptions_that_do_harm(tmp_path, generator, change, words):
-    file = tmp_path / "x.safetensors"
-    formats.save(file, generator)
-    header = formats.read(file)["lgfa"] | change
-    save_file(load_file(file), file, {"lgfa": json.dumps(header)})
-    with pytest.raises(LGFAError, match=words):
-        formats.load(file)
-
-
-def test_a_network_of_no_kind_cannot_be_saved(tmp_path):
-    with pytest.raises(LGFAError, match="Linear is none of the networks"):
-        formats.save(tmp_path / "x.safetensors", torch.nn.Linear(1, 1))
 
 
 # ---- bad files
@@ -256,42 +154,6 @@ def test_names_in_files_cannot_write_on_the_terminal(tmp_path):
     with pytest.raises(LGFAError) as caught:
         formats.load(tmp_path / "x.pt")
     assert str(caught.value).isprintable()
-
-
-# ---- formats that are only refused
-
-def module(**parts: object) -> dict:
-    return {"class_name": "X", "module_type": "class", "state": {"_modules": parts}}
-
-
-def test_foreign_files_are_refused_by_name():
-    weight = torch.zeros(3)
-    cases = {
-        "training checkpoint": {"lgfa_training": 1, "step": 3},
-        "discriminator": {"convs.0.0.weight": weight, "final_conv.0.weight": weight,
-                          "final_linear.0.weight": weight},
-        "work_in_stylespace": {"state_dict": {"mapper.mapper_0.mapping.1.weight": weight}},
-        "GFPGAN": {"params_ema": {"stylegan_decoder.conv1.weight": weight}},
-        "Stable Diffusion": {"state_dict": {"model.diffusion_model.out.2.bias": weight}},
-        "LoRA": {"lora_unet_mid_block.lora_down.weight": weight,
-                 "lora_unet_mid_block.lora_up.weight": weight},
-        "latent codes": {0: torch.zeros(18, 512), 1: torch.zeros(18, 512)},
-        "StyleGAN3": {"G_ema": module(mapping=module(), synthesis=module(L0_36_512=module()))},
-    }
-    for words, tree in cases.items():
-        found = formats.recognise(tree)
-        assert found.refuse is not None and words in found.refuse, words
-        with pytest.raises(LGFAError, match=words):
-            build.convert(tree, found)
-        with pytest.raises(LGFAError, match=words):
-            build.from_tree(tree, formats.recognise(tree, "generator"))
-    assert len(refused.FORMATS) == 9
-
-
-def test_tensorflow_pickles_are_refused_by_name(tmp_path):
-    (tmp_path / "x.pkl").write_bytes(b"\x80\x03cdnnlib.tflib.network\nNetwork\n)\x81.")
-    with pytest.raises(LGFAError, match="TensorFlow StyleGAN pickle"):
-        formats.load(tmp_path / "x.pkl", "generator")
 
 
 # ---- commands
@@ -376,9 +238,3 @@ def test_no_code_of_ours_unpickles(repo):
                     assert isinstance(safe, ast.Constant) and safe.value is True, path
                 allow = options.get("allow_pickle")
                 assert allow is None or getattr(allow, "value", True) is False, path
-
-
-def test_encoder_settings_round_trip():
-    config = EncoderConfig(num_layers=6, resolution=16)
-    plain = json.loads(json.dumps({"config": dataclasses.asdict(config)}))
-    assert kinds.configs("encoder", plain) == (config,)

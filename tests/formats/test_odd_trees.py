@@ -22,10 +22,10 @@ from lgfa.embed.e4e import Encoder
 from lgfa.embed.identity import Identity
 from lgfa.embed.inception_resnet import InceptionResNet
 from lgfa.errors import LGFAError
-from lgfa.formats import build, recognition, tables
+from lgfa.formats import build, recognition
 from lgfa.formats.layouts import e4e as e4e_layout
 from lgfa.formats.layouts import facenet as facenet_layout
-from lgfa.formats.layouts import ir_se50, torchvision
+from lgfa.formats.layouts import ir_se50
 from lgfa.formats.layouts.lgfa_authors import motion_table
 from lgfa.methods.mocogan_hd.format import PCA, Axes
 from lgfa.methods.mocogan_hd.motion import MocoganConfig, MotionGenerator
@@ -55,7 +55,7 @@ def openai_clip() -> dict[str, Any]:
 
 
 def hf_clip() -> dict[str, Any]:
-    from embed.test_hf_clip import state
+    from test_hf_clip import state
 
     return state()
 
@@ -116,12 +116,15 @@ TREES: dict[str, tuple[str, Callable[[], dict[str, Any]]]] = {
     "StyleCLIP": ("mapper", mapper), "LGFA": ("motion", motion), "trunk": ("perceptual", trunk),
 }
 
+
 ODD = [None, 5, -1, 2**60, 10**400, float("nan"), True, "text", "", b"bytes", [], [1, [2]], {},
        {"a": {}}, (), {1}, torch.float32, torch.tensor(1.0), torch.zeros(0), torch.zeros(0, 3),
        torch.zeros(3), torch.zeros(1, 1), torch.zeros(2, 3, 4), torch.zeros(1, 1, 1, 1),
        torch.zeros(1, 1, 1, 1, 1), torch.zeros(()).expand(60_000, 60_000),
        torch.zeros(()).expand(1, 2**40), torch.ones(3, 3, dtype=torch.bool),
        torch.ones(2, dtype=torch.complex64), torch.tensor(torch.inf), argparse.Namespace(a=1)]
+
+
 NUMBERS = ("1000000000", "00", "-1", "1" * 5000, "\u0661", "1e3", "", "x")
 
 
@@ -207,21 +210,6 @@ def test_sizes_that_no_generator_has() -> None:
             build.convert(tree, recognition.recognise(tree, "mapper"))
 
 
-# ---- numbers in names
-
-def test_numbers_are_counted_without_looking_at_their_size() -> None:
-    keys = ["a.0.w", "a.1.w", "a.1.b", "b.9.w"]
-    assert tables.count_of(keys, "a.") == 2
-    assert tables.count_of(["m.1.w", "m.2.w"], "m.", first=1) == 2
-    for strange in ("3", "1000000000", "01", "1" * 5000, "-2", "\u0662", "x", ""):
-        with pytest.raises(LGFAError, match="without a gap"):
-            tables.count_of([*keys, f"a.{strange}.w"], "a.")
-    with pytest.raises(LGFAError, match=r"no weights c.0"):
-        tables.count_of(keys, "c.")
-    with pytest.raises(LGFAError, match="500 parts .* more than 100"):
-        tables.count_of([f"a.{n}.w" for n in range(500)], "a.")
-
-
 @pytest.mark.parametrize("name, key, match", [
     ("e4e", "encoder.styles.1000000000.linear.weight", "styles.1000000000"),
     ("IR-SE50", "body.1000000000.res_layer.1.weight", "body.1000000000"),
@@ -236,40 +224,3 @@ def test_a_huge_number_in_a_name(name: str, key: str, match: str) -> None:
     tree.get("state_dict", tree)[key] = torch.zeros(3)
     with pytest.raises(LGFAError, match=match):
         build.examine(tree, recognition.recognise(tree, kind))
-
-
-def test_prefixes_and_wrappings() -> None:
-    plain = {"a.w": 1, "b": 2}
-    for tree in (plain, {"state_dict": plain}, {"model": {"state_dict": plain}, "epoch": 3},
-                 {"module.a.w": 1, "module.b": 2},
-                 {"model_state_dict": {"module.model.a.w": 1, "module.model.b": 2}}):
-        assert tables.bare(tree) == plain
-    assert tables.bare({"module.a": 1, "b": 2}) == {"module.a": 1, "b": 2}
-    for tree in ({}, {"state_dict": {}}, {3: 1, "a": 2}, {"lgfa": {}, "state_dict": plain}, 5):
-        assert tables.bare(tree) == {}
-
-
-def test_trunks_are_told_by_their_layers() -> None:
-    layers = torchvision.layers_of(trunk())
-    assert {key.split(".")[0] for key in layers} == torchvision.TRUNKS["squeeze"].layers
-    assert torchvision.layers_of({"0.weight": torch.zeros(3), "1.weight": torch.zeros(3)}) == {}
-
-
-def test_state_dict_is_the_table_beside_options() -> None:
-    plain = {"a.weight": 1, "b": 2}
-    wrapped = {f"module.{key}": value for key, value in plain.items()}
-    for state in (plain, wrapped):
-        assert tables.state_dict({"state_dict": state, "opts": {}}) == plain
-    own = {"lgfa": {"kind": "encoder"}, "state_dict": plain}
-    for tree in (plain, own, {"state_dict": [1]}, {"state_dict": {1: 2}}, [], None):
-        assert tables.state_dict(tree) == {}
-
-
-def test_renamed_by_a_table() -> None:
-    table = {"a.weight": "x.weight", "a.num_batches_tracked": "x.num_batches_tracked"}
-    state = {"a.weight": 1, "new": 2, "x.weight": 3}
-    assert tables.renamed(state, table) == {"x.weight": 1, "new": 2, "(original) x.weight": 3}
-    whole = tables.renamed({"a.weight": 1}, table, "network")
-    assert set(whole) == set(table.values()) and int(whole["x.num_batches_tracked"]) == 0
-    with pytest.raises(LGFAError, match="the network of this file lacks a.weight"):
-        tables.renamed({"new": 2}, table, "network")

@@ -1,12 +1,10 @@
 """The authors' checkpoint: their numbers, the optional parts, what is missing or left over."""
 from __future__ import annotations
 
-import importlib.util
-
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from golden import Case
 
 from lgfa.config import ClipConfig, MotionConfig
 from lgfa.embed.clip import CLIP
@@ -15,27 +13,18 @@ from lgfa.formats import build, loading, recognition
 from lgfa.formats.layouts.lgfa_authors import motion_table
 from lgfa.motion.model import MotionModel
 
-TOLERANCE = 2e-4                # max |difference| over the golden's rms
-
 
 @pytest.fixture(scope="module")
 def authors(shared):
-    """(checkpoint, its network, golden arrays, inputs)."""
-    folder = shared / "reference"
-    spec = importlib.util.spec_from_file_location("recipe", folder / "recipe.py")
-    recipe = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(recipe)
-    manifest = recipe.load_manifest(folder / "authors_lgfa.manifest.json")
-    tree = recipe.build_checkpoint(manifest)
-    gold = dict(np.load(folder / "authors_lgfa.golden.npz"))
-    given = {name: torch.from_numpy(recipe.inputs(manifest["salt"], name, entry["shape"]))
-             for name, entry in manifest["golden"]["inputs"].items()}
-    return tree, build.from_tree(tree, recognition.recognise(tree, "motion")).eval(), gold, given
+    """(reference case, its network)."""
+    case = Case(shared, "authors_lgfa")
+    tree = case.checkpoint()
+    return case, build.from_tree(tree, recognition.recognise(tree, "motion")).eval()
 
 
 @torch.no_grad()
 def test_authors_numbers(authors):
-    _, network, gold, given = authors
+    given, network = authors
     z_t, z_v = F.normalize(given["z_t"], dim=1), F.normalize(given["z_v"], dim=1)
     z1, h1 = network.first_code(z_t, z_v), 0.01 * given["h1"]
     train4 = network.rnn(z1, 4, h1=h1, training=True)
@@ -46,12 +35,9 @@ def test_authors_numbers(authors):
         "dw_infer16": network.offsets(infer16)[:, [0, 8, 15]],
         "w_v": network.content(torch.zeros(2, 18, 512), z_v=z_v),
     }
-    assert set(ours) == set(gold)
-    for name, wanted in gold.items():
-        rms = np.sqrt(np.mean(wanted**2))
-        gap = np.abs(ours[name].numpy() - wanted).max() / rms
-        print(f"authors_lgfa {name}: max |difference| / rms = {gap:.2e}")
-        assert gap <= TOLERANCE, name
+    assert set(ours) == set(given.gold)
+    for name, value in ours.items():
+        given.check(name, value)
 
 
 def test_authors_settings(authors):
