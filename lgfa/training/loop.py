@@ -61,8 +61,9 @@ class Trained:
 def run(
     step: Callable[[int], dict[str, float]],    # does the step of a number, from 0: its terms
     steps: int,                             # in all
-    state: State,                           # what checkpoints hold
-    files: checkpoints.Numbered | checkpoints.Single | None = None,     # where; None = nowhere
+    state: State | None = None,             # what checkpoints hold
+    files: checkpoints.Numbered | checkpoints.Single | None = None,     # where they lie; None =
+    #                                         there are none
     *,
     save_every: int = 0,                    # steps between two checkpoints; 0 = only the last
     limit: float = math.inf,                # a term beyond it is divergence, as NaN is
@@ -117,7 +118,7 @@ def run(
 
 
 def take_up(
-    state: State,                           # takes over the newest whole checkpoint
+    state: State | None,                    # takes over the newest whole checkpoint
     files: checkpoints.Numbered | checkpoints.Single | None,
     note: Callable[[str], None] | None = None,      # told of checkpoints that are left out
 ) -> tuple[int, Path | None]:

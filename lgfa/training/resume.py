@@ -55,7 +55,7 @@ def check_optimizer(
     stored: Any,
     optimizer: torch.optim.Optimizer,       # Adam
     step: int,                              # of the checkpoint
-    skips: bool = False,                    # may it have left out steps, as in fp16?
+    skips: bool = False,                    # may it have left out all of them, as in fp16?
 ) -> None:
     """LGFAError unless it is the same optimiser's state, with numbers that it can have."""
     own = optimizer.state_dict()["param_groups"]
@@ -86,21 +86,6 @@ def check_scaler(stored: Any, scaler: torch.amp.GradScaler) -> None:
         raise LGFAError("its scaler is not this training's.")
 
 
-def check_random(
-    stored: Any,                            # {"training", "torch", "device"}: random states
-) -> None:
-    """LGFAError unless random generators can be set to these states."""
-    if not isinstance(stored, dict) or not {"training", "torch", "device"} <= stored.keys():
-        raise LGFAError("its random states are not all there.")
-    with reading(part="its random state"):
-        for name in ("training", "torch"):
-            torch.Generator().set_state(stored[name])
-    device = stored["device"]
-    if device is not None and not (isinstance(device, Tensor) and device.dtype == torch.uint8
-                                   and device.ndim == 1):
-        raise LGFAError("its random state of the device is none.")
-
-
 def check_values(stored: Any) -> None:
     """LGFAError unless they are a step's losses by name."""
     if not isinstance(stored, dict) or not all(
@@ -118,16 +103,6 @@ def load_optimizer(
         "state": {key: {name: value.clone() for name, value in state.items()}
                   for key, state in stored["state"].items()},
         "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-def set_device_random(device: torch.device, stored: Tensor | None) -> None:
-    """Sets an accelerator's random state, where it has one of that size: another kind of device
-    has another, and all that a training draws is drawn on the CPU."""
-    if stored is None or device.type == "cpu":
-        return
-    module = torch.get_device_module(device)
-    if stored.shape == module.get_rng_state().shape:
-        module.set_rng_state(stored)
 
 
 def _is_group_like(stored: Any, own: Mapping[str, Any]) -> bool:
@@ -174,6 +149,41 @@ class Clock:
         self._before, self._begun = float(stored), time.monotonic()
 
 
+class RandomStates:
+    """The state of a training's own random numbers, and of torch's on the CPU and on its device."""
+
+    def __init__(self, generator: torch.Generator, device: torch.device) -> None:
+        self.generator, self.device = generator, device
+
+    def state_dict(self) -> dict[str, Tensor | None]:
+        return {"training": self.generator.get_state(), "torch": torch.get_rng_state(),
+                "device": None if self.device.type == "cpu"
+                          else torch.get_device_module(self.device).get_rng_state()}
+
+    def check(self, stored: Any, name: str = "random") -> None:
+        """LGFAError unless random generators can be set to these states."""
+        if not isinstance(stored, dict) or not {"training", "torch", "device"} <= stored.keys():
+            raise LGFAError(f"its {name} states are not all there.")
+        with reading(part=f"its {name} state"):
+            for which in ("training", "torch"):
+                torch.Generator().set_state(stored[which])
+        device = stored["device"]
+        if device is not None and not (isinstance(device, Tensor) and device.dtype == torch.uint8
+                                       and device.ndim == 1):
+            raise LGFAError(f"its {name} state of the device is none.")
+
+    def load_state_dict(self, stored: Mapping[str, Any]) -> None:
+        """Takes them over; the device's where it has one of that size: another kind of device has
+        another, and all that a training draws is drawn on the CPU."""
+        self.generator.set_state(stored["training"])
+        torch.set_rng_state(stored["torch"])
+        if stored["device"] is None or self.device.type == "cpu":
+            return
+        module = torch.get_device_module(self.device)
+        if stored["device"].shape == module.get_rng_state().shape:
+            module.set_rng_state(stored["device"])
+
+
 class Same:
     """Settings, which must be those of a training that goes on."""
 
@@ -206,8 +216,9 @@ class Parts:
         self,
         parts: Mapping[str, Any],           # by their names in checkpoints
         updates: int = 1,                   # most updates of an optimiser in one step
+        late: Sequence[str] = (),           # optimisers that need not have learned yet
     ) -> None:
-        self.parts, self.updates = dict(parts), updates
+        self.parts, self.updates, self.late = dict(parts), updates, late
 
     def state_dict(self) -> dict[str, Any]:
         """The state of every part, by its name."""
@@ -224,7 +235,8 @@ class Parts:
                 if isinstance(part, nn.Module):
                     check_tensors(stored[name], part.state_dict(), name)
                 elif isinstance(part, torch.optim.Optimizer):
-                    check_optimizer(stored[name], part, self.updates * stored["step"])
+                    check_optimizer(stored[name], part, self.updates * stored["step"],
+                                    skips=name in self.late)
                 elif isinstance(part, torch.Generator):
                     torch.Generator().set_state(stored[name])
                 else:

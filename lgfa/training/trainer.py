@@ -101,6 +101,7 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(self.ranks.device.type,
                                            enabled=config.precision == "fp16")
         self.random = torch.Generator().manual_seed(config.seed)
+        self._states = resume.RandomStates(self.random, self.ranks.device)
         self.values: dict[str, float] = {}      # of the last step
         self._log: checkpoints.Log | None = None
         self._sheet: Path | None = None         # what the last step wrote
@@ -274,7 +275,6 @@ class Trainer:
 
     def state_dict(self) -> dict[str, Any]:
         """All that a checkpoint holds, but for the step."""
-        device = self.ranks.device
         return {
             "values": self.values,
             "settings": self._settings,
@@ -282,12 +282,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.state_dict(),
             "scaler": self.scaler.state_dict(),
-            "random": {
-                "training": self.random.get_state(),
-                "torch": torch.get_rng_state(),
-                "device": None if device.type == "cpu"
-                          else torch.get_device_module(device).get_rng_state(),
-            },
+            "random": self._states.state_dict(),
         }
 
     def check(self, state: dict[str, Any]) -> None:
@@ -306,18 +301,15 @@ class Trainer:
         resume.check_optimizer(state.get("optimizer"), self.optimizer, state["step"],
                                self.scaler.is_enabled())
         resume.check_scaler(state.get("scaler"), self.scaler)
-        resume.check_random(state.get("random"))
+        self._states.check(state.get("random"))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes everything from a checkpoint, which `check` has found to be right."""
-        random = state["random"]
         self.motion.load_state_dict(state["motion"])
         resume.load_optimizer(self.optimizer, state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         self.average.load_state_dict(state["average"])
-        self.random.set_state(random["training"])
-        torch.set_rng_state(random["torch"])
-        resume.set_device_random(self.ranks.device, random["device"])
+        self._states.load_state_dict(state["random"])
         self.objective.unit = self.objective.latent_unit()
         self.values = state["values"]
 

@@ -249,6 +249,7 @@ class Training:
     def render(self, codes: Tensor) -> Tensor:
         """Codes [B, t, w_dim] -> pictures [B, t, 3, r, r], float32, not clamped."""
         flat = codes.flatten(0, 1)[:, None].expand(-1, self.generator.num_layers, -1)
+        # synthesis runs in its codes' precision, sums and all: autocast would draw otherwise
         flat = flat.bfloat16() if self.settings.precision == "bf16" else flat
         return shrink(self.generator.synthesis(flat), self.settings.resolution).unflatten(
             0, codes.shape[:2])

@@ -10,7 +10,6 @@ with Adam do, whose rate rises and falls as in the latent optimisation.
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from torch import Tensor
 from ... import formats
 from ...errors import LGFAError
 from ...nn.modules import half, normal_tensors
-from ...training import setup
+from ...training import loop, resume, setup
 from ..baselines import Parts
 from .mapper import LatentMapper, Mapped, MapperConfig, file_name
 from .optimisation import rate_at, text_loss
@@ -57,12 +56,10 @@ def train(
 ) -> Path:
     """Trains the mapper of a sentence and writes it in half precision; its file."""
     settings = dataclasses.replace(settings, steps=max(int(settings.steps * scale), 1))
-    begun = time.monotonic()
-    mapper = fit(unit, parts, settings, note)
-    info = {"training": dataclasses.asdict(settings),
-            "minutes": round((time.monotonic() - begun) / 60, 2)}
+    trained = fit(unit, parts, settings, note)
+    info = {"training": dataclasses.asdict(settings), "minutes": round(trained.minutes, 2)}
     path = Path(folder) / file_name(unit)
-    formats.save(path, mapper, info, torch.float16)
+    formats.save(path, trained.network, info, torch.float16)
     return path
 
 
@@ -83,8 +80,9 @@ def fit(
     parts: Parts,
     settings: Settings,
     note: Callable[[str], None] = print,
-) -> LatentMapper:
-    """A trained mapper, in eval mode."""
+) -> loop.Trained:
+    """A mapper, in eval mode, and the minutes that it took; a stopped training begins anew."""
+    clock = resume.Clock()
     generator = parts.generator
     if settings.identity and parts.identity is None:
         raise LGFAError("the identity loss has a weight, but there is no identity network: give "
@@ -96,25 +94,22 @@ def fit(
     source = setup.samples(setup.own_training(parts.domain), generator, settings.truncation)
     mapper = fresh(text, generator)
     adam = torch.optim.Adam(mapper.parameters(), lr=settings.rate)
-    rng = torch.Generator().manual_seed(SEED)
+    rates, rng = loop.Rates(adam), torch.Generator().manual_seed(SEED)
     z_t = parts.clip.encode_text([text]).detach().float()
 
-    for step in range(settings.steps):
-        # set the rate
-        share = rate_at((step + 0.5) / settings.steps)
-        adam.param_groups[0]["lr"] = settings.rate * share
-
-        # one step
+    def step(number: int) -> dict[str, float]:
+        rates.set(rate_at((number + 0.5) / settings.steps))
         terms = losses(mapper, source.draw(settings.batch, rng).w_inv, z_t, parts, settings)
         total = sum(getattr(settings, name) * value for name, value in terms.items())
         adam.zero_grad(set_to_none=True)
         total.backward()
         adam.step()
-        if (step + 1) % 50 == 0 or step + 1 == settings.steps:
-            values = " ".join(f"{name} {float(value.detach()):.4f}"
-                              for name, value in terms.items())
-            note(f"mapper {text!r} {step + 1}/{settings.steps} {values}")
-    return mapper.eval()
+        return {name: float(value.detach()) for name, value in terms.items()}
+
+    name = f"mapper {text!r}"
+    loop.run(step, settings.steps, name=f"the training of the {name}",
+             log=loop.Lines(name, settings.steps, 50, note, form=".4f", smooth=False))
+    return loop.Trained(mapper.eval(), clock.seconds / 60)
 
 
 def fresh(text: str, generator: torch.nn.Module) -> LatentMapper:

@@ -216,7 +216,7 @@ def test_losses_by_hand(parts):
 def test_a_mapper_learns_its_sentence(parts):
     settings = training.Settings(steps=30, batch=4, rate=2.0, l2=0.0, identity=0.0, half=False)
     told: list[str] = []
-    mapper = training.fit("smiling", parts, settings, told.append)
+    mapper = training.fit("smiling", parts, settings, told.append).network
     w = parts.generator.mapping(torch.randn(8, 12, generator=torch.Generator().manual_seed(9)))
     z_t = parts.clip.encode_text(["smiling"])
 
