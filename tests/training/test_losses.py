@@ -13,6 +13,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from lgfa.errors import LGFAError
 from lgfa.training import losses
+from lgfa.training.config import WEIGHTS, TrainConfig
 
 
 def clip_of(*numbers: float) -> torch.Tensor:
@@ -136,6 +137,32 @@ def test_gradients():
         (lambda a: losses.identity(a, source.detach(), network), (frames,)),
     ]:
         assert gradcheck(loss, given) and gradgradcheck(loss, given)
+
+
+# ---- the rows
+
+def test_every_term_has_a_weight_and_every_weight_its_term() -> None:
+    assert {term.name for term in losses.TERMS} == set(WEIGHTS)
+    assert len({term.colour for term in losses.TERMS}) == len(losses.TERMS) == len(WEIGHTS)
+    for term in losses.TERMS:
+        names = getattr(TrainConfig(), term.frames) if isinstance(term.frames, str) else term.frames
+        assert set(names) <= {"first", "last", "random"}
+        assert term.network in ("", "clip", "perceptual", "identity")
+        assert names or not (term.still or term.network), f"{term.name} sees no frame"
+
+
+def test_what_counts_of_a_training() -> None:
+    def names(**settings: object) -> list[str]:
+        return [term.name for term in losses.terms_of(TrainConfig(**settings))]
+
+    assert names() == ["w_reg", "path_reg", "cont", "lpips"]
+    assert names(identity=0.1, w_reg=0) == ["path_reg", "cont", "lpips", "identity"]
+    assert names(path_order=0, lpips_frames=()) == ["w_reg", "cont"]
+    with pytest.raises(LGFAError, match="nothing to learn"):
+        names(w_reg=0, path_order=0, cont=0, lpips_frames=())
+    for weight in WEIGHTS:
+        with pytest.raises(LGFAError, match=f"{weight} is -1.*0 or a positive number"):
+            TrainConfig(**{weight: -1.0})
 
 
 # ---- several ranks

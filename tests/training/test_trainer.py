@@ -102,21 +102,6 @@ def test_every_choice_runs(tmp_path, settings, motion):
     assert result.step == 2 and result.network.is_file()
 
 
-def test_only_frames_that_a_loss_looks_at_are_rendered():
-    for settings, motion, wanted in (
-        ({}, {}, [4, 8]),                                       # the still; first and last
-        ({"lpips_frames": ("last",)}, {}, [4, 4]),
-        ({}, {"visual": False, "visual_mapper": False}, [4, 4]),    # the first frame is the still
-        ({"cont": 0, "lpips": 0}, {"visual": False, "visual_mapper": False}, []),
-    ):
-        one, rendered = trainer(None, motion, **settings), []
-        synthesis = one.objective.generator.synthesis
-        synthesis.register_forward_pre_hook(
-            lambda module, args, seen=rendered: seen.append(len(args[0])))
-        one.objective(one.draw())
-        assert rendered == wanted
-
-
 def test_chunks_give_the_same_gradients():
     grads = []
     for chunk in (0, 3):
@@ -125,19 +110,6 @@ def test_chunks_give_the_same_gradients():
         grads.append([p.grad for p in one.parameters if p.grad is not None])
     for a, b in zip(*grads, strict=True):
         torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-3)
-
-
-def test_latent_units():
-    """Offsets are divided by W's spread, by the scale's own or by the generator's."""
-    parts = networks()
-    w = parts["generator"].mapping(torch.randn(4096, 16))[:, 0]
-    raw, std, auto = (trainer(None, latent_units=name).objective.unit
-                      for name in ("raw", "std", "auto"))
-    assert raw is None and auto is None
-    torch.testing.assert_close(std, w.std(0), rtol=0.1, atol=1e-3)
-    one = trainer(None)
-    one.motion.set_latent_scale(w)
-    torch.testing.assert_close(one.objective.latent_unit(), w.std(0), rtol=1e-2, atol=1e-4)
 
 
 def test_a_lent_clip_is_neither_trained_nor_saved(tmp_path):
