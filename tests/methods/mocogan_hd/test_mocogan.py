@@ -1,4 +1,5 @@
-"""MoCoGAN-HD: its walk, principal axes, losses by hand, training, checkpoints, drawn videos."""
+"""MoCoGAN-HD: its walk, principal axes, losses by hand, training, drawn videos, and the
+checkpoints of its published code (format.py)."""
 from __future__ import annotations
 
 import math
@@ -13,6 +14,7 @@ from tiny import LAYERS, W_DIM, tiny_generator
 from lgfa import formats
 from lgfa.animate import Animator
 from lgfa.config import GeneratorConfig, check_fits
+from lgfa.drawn.table import limits
 from lgfa.errors import LGFAError
 from lgfa.formats import kinds
 from lgfa.frames.stylegan2 import Generator
@@ -20,8 +22,7 @@ from lgfa.methods.baselines import Parts, baseline
 from lgfa.methods.method import Embedded, Prompt
 from lgfa.methods.mocogan_hd import critics, training
 from lgfa.methods.mocogan_hd.motion import Mocogan, MocoganConfig, MotionGenerator
-from lgfa.toon import parameters as tb
-from lgfa.toon import sampling, videos
+from lgfa.toon import parameters, sampling, videos
 from lgfa.training import checkpoints
 
 SMALL = training.Settings(
@@ -235,6 +236,17 @@ def test_a_stopped_training_goes_on_as_if_it_had_not(tmp_path, monkeypatch):
     assert f"{newest.name} is left out" in lines[-1]
 
 
+@pytest.mark.parametrize("value", [2e6, float("nan")])
+def test_divergence_keeps_the_last_checkpoint(tmp_path, monkeypatch, value):
+    step = training.Training.step
+    monkeypatch.setattr(training.Training, "step", lambda self, number: {
+        **step(self, number), "video": value if number == 1 else 0.0})
+    with pytest.raises(LGFAError, match="MoCoGAN-HD's training stops at step 2, since video is .*"
+                                        "lower the rates.*step-00000001.pt is kept"):
+        training.train_motion(toon_generator(), tmp_path, SMALL, print)
+    assert [path.name for path in checkpoints.paths(tmp_path)] == ["step-00000001.pt"]
+
+
 def test_baseline_of_the_table(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "Settings",
                         lambda: replace(SMALL, steps=100, pool=100, components=W_DIM))
@@ -344,21 +356,21 @@ def test_videos():
 
 def test_courses_start_neutral_stay_in_range_and_keep_the_person():
     path = videos.courses(200, 16, torch.Generator().manual_seed(0))
-    assert path.shape == (200, 16, tb.K)
-    neutral = tb.expression_table()[0, tb.EXPRESSION_SLICE]
-    assert torch.allclose(path[:, 0, tb.EXPRESSION_SLICE], neutral.expand(200, -1))
-    people = path[:, :, :tb.EXPRESSION_SLICE.start]
+    assert path.shape == (200, 16, parameters.K)
+    neutral = parameters.expression_table()[0, parameters.EXPRESSION_SLICE]
+    assert torch.allclose(path[:, 0, parameters.EXPRESSION_SLICE], neutral.expand(200, -1))
+    people = path[:, :, :parameters.EXPRESSION_SLICE.start]
     assert torch.allclose(people, people[:, :1].expand_as(people), atol=1e-6)
-    low, high = (torch.tensor([getattr(p, end) for p in tb.PARAMETERS]) for end in ("low", "high"))
+    low, high = limits(parameters.PARAMETERS)
     assert bool((path >= low - 1e-5).all()) and bool((path <= high + 1e-5).all())
-    assert not path[:, :, [tb.INDEX[n] for n in tb.POSE]].any()
+    assert not path[:, :, [parameters.INDEX[n] for n in parameters.POSE]].any()
 
 
 def test_courses_move_smoothly_and_variously():
     path = videos.courses(200, 16, torch.Generator().manual_seed(0))
-    lids = [tb.INDEX[n] for n in videos.LIDS]
-    rest = [i for i in range(tb.K) if i not in lids]
-    span = torch.tensor([p.high - p.low for p in tb.PARAMETERS])
+    lids = [parameters.INDEX[n] for n in videos.LIDS]
+    rest = [i for i in range(parameters.K) if i not in lids]
+    span = torch.tensor([p.high - p.low for p in parameters.PARAMETERS])
     assert float((path.diff(dim=1) / span)[:, :, rest].abs().max()) < 0.5
     moved = (path - path[:, :1]).abs().amax(2)                      # no eye blinks at the end
     assert float(moved.amax(1).min()) > 0.3                         # everybody shows something
