@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from .config import check_codes, check_fits
-from .devices import check_device
+from .devices import pick_device
 from .domains import check_domain, sample_latent
 from .embed.clip import CLIP
 from .embed.e4e import Encoder
@@ -101,7 +101,7 @@ class Animator:
         if "generator" not in wanted:
             raise LGFAError('there is no generator: give a domain such as "toon", or its file.')
 
-        device = check_device(device)
+        device = pick_device(device)
         networks = {kind: _load(given.get(kind, domain), kind, device) for kind in wanted}
         motion, clip = networks.get("motion"), given.get("clip", domain)
         if motion is not None and clip is not None and class_for(motion).borrows_clip(motion):

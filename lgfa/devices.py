@@ -60,18 +60,6 @@ def pick_device(
     return picked
 
 
-# ---------------------------------------------------------------- helpers
-def check_device(device: str | torch.device | None) -> torch.device:
-    """The device, if this machine has it."""
-    device = pick_device(device)
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise LGFAError(f"this machine cannot compute on {device}: use cpu, or install a PyTorch "
-                        f"that knows the device.") from error
-    return device
-
-
 def no_memory(
     error: Exception,
     advice: str,                            # what to do, the end of the sentence

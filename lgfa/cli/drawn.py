@@ -113,10 +113,10 @@ def _training_options(command: Command, one: argparse.ArgumentParser) -> None:
 
 def train(command: Command, options: argparse.Namespace) -> int:
     """One network, or all of them."""
-    from ..devices import check_device
+    from ..devices import pick_device
     from ..training.drawn.workshop import Workshop
 
-    check_device(options.device)
+    pick_device(options.device)          # refused before hours of work
     if options.threads:
         torch.set_num_threads(options.threads)
     workshop = Workshop(command.domain, registry.named(command.recipes), options.out, options.work,

@@ -44,7 +44,7 @@ def test_what_fails_on_the_first_rank_fails_everywhere(monkeypatch):
         Ranks(1, 2).on_first(fail)
 
 
-@pytest.mark.parametrize("value", ["", "two", "-1", "1.5", "٣", "9" * 12])
+@pytest.mark.parametrize("value", ["", "two", "-1", "1.5", "\u0663", "9" * 12])
 def test_an_environment_that_torchrun_does_not_make(monkeypatch, value):
     monkeypatch.setenv("WORLD_SIZE", value)
     with pytest.raises(LGFAError, match="WORLD_SIZE.* which torchrun would not set"):

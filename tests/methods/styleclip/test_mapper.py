@@ -1,4 +1,5 @@
-"""Latent mappers: the network, public checkpoints, a short training, the choice by sentence."""
+"""Latent mappers: the network, public checkpoints (format.py), a short training, the choice by
+sentence."""
 from __future__ import annotations
 
 from types import SimpleNamespace
