@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
+from ..lgfa.embed.sentences import sentences
 from ..lgfa.errors import LGFAError
 from . import sockets
 from .checks import Node
@@ -18,8 +19,6 @@ TEMPLATE = "The person is {}"
 
 def check_text(text: str | None, template: str | None) -> bool | str:
     """For validate_inputs: True, or what is wrong; None comes over a link and is not known yet."""
-    from ..lgfa.training.prompts import sentences
-
     try:
         sentences("smiling" if text is None else text, "{}" if template is None else template)
     except LGFAError as error:
@@ -58,8 +57,6 @@ class EncodeText(Node):
 
     @classmethod
     def execute(cls, clip: Network, text: str, template: str) -> io.NodeOutput:
-        from ..lgfa.training.prompts import sentences
-
         texts = sentences(text, template)
         model, = ready(clip)
         with warnings_to_log():         # one by one: a line's code does not depend on the others

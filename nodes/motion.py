@@ -10,6 +10,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..lgfa.config import EASINGS, MOST_SEED
+from ..lgfa.embed.sentences import sentences
 from ..lgfa.errors import LGFAError
 from ..lgfa.trajectory.timing import MAX_FRAMES, check_motion
 from . import sockets
@@ -329,8 +330,6 @@ class Timeline(Node):
     @staticmethod
     def _read(clip: Network, cues: tuple, template: str) -> tuple[list, list]:
         """The sentence of each cue and its z_t [1, d]; None for one that leads to the still."""
-        from ..lgfa.training.prompts import sentences
-
         texts = [cue.text if cue.back else sentences(cue.text, template)[0] for cue in cues]
         model, = ready(clip)
         codes = []

@@ -1,4 +1,4 @@
-"""Which texts say something."""
+"""Which texts say something, and the sentences that become of words and templates."""
 from __future__ import annotations
 
 import re
@@ -47,3 +47,17 @@ def fill_template(template: str, words: str) -> str:
         raise LGFAError(f"the prompt template {template!r} has no {{}} for the words: "
                         'write for example "The person is {}".')
     return before + words + after
+
+
+def sentences(text: str, template: str = "{}") -> tuple[str, ...]:
+    """The sentences of a text of several lines: each line that is not empty, put into the
+    template, unless it begins as the template does: then it is a sentence already. LGFAError for a
+    text without any and for a template without {}."""
+    template = template.strip()
+    begin = template.partition("{}")[0].strip().lower() + " "
+    lines = [line.strip() for line in text.splitlines() if has_words(line)]
+    if not lines:
+        raise LGFAError('the text is empty: write an expression a line, such as "smiling".')
+    filled = [fill_template(template, line) for line in lines]
+    return tuple(line if line.lower().startswith(begin) else full
+                 for line, full in zip(lines, filled, strict=True))

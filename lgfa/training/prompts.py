@@ -22,22 +22,6 @@ PAPER_WORDS = (
 )
 
 
-def sentences(text: str, template: str = "{}") -> tuple[str, ...]:
-    """The sentences of a text of several lines: each line that is not empty, put into the
-    template, unless it begins as the template does: then it is a sentence already. LGFAError for a
-    text without any and for a template without {}."""
-    from ..embed.sentences import fill_template
-
-    template = template.strip()
-    begin = template.partition("{}")[0].strip().lower() + " "
-    lines = [line.strip() for line in text.splitlines() if has_words(line)]
-    if not lines:
-        raise LGFAError('the text is empty: write an expression a line, such as "smiling".')
-    filled = [fill_template(template, line) for line in lines]
-    return tuple(line if line.lower().startswith(begin) else full
-                 for line, full in zip(lines, filled, strict=True))
-
-
 class Prompts:
     """Words to draw sentences from.
 

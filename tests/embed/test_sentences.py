@@ -6,10 +6,10 @@ import torch
 from tiny import tiny_clip_config
 
 from lgfa.embed.clip import CLIP
-from lgfa.embed.sentences import check_text, has_words
+from lgfa.embed.sentences import check_text, has_words, sentences
 from lgfa.errors import LGFAError
 from lgfa.methods.method import as_prompts
-from lgfa.training.prompts import Prompts, sentences
+from lgfa.training.prompts import Prompts
 from lgfa.trajectory.timeline import parse
 
 EMPTY = [

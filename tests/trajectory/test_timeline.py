@@ -6,10 +6,10 @@ import torch
 from tiny import tiny_generator, tiny_motion
 
 from lgfa.animate import Animator
+from lgfa.embed.sentences import sentences
 from lgfa.errors import LGFAError
 from lgfa.methods.method import Prompt
 from lgfa.nn.batch import row, same_count
-from lgfa.training.prompts import sentences
 from lgfa.trajectory import wplus
 from lgfa.trajectory.chain import perform_cues
 from lgfa.trajectory.timeline import EXAMPLE, Cue, parse, total_frames
