@@ -435,10 +435,11 @@ class PerceptualConfig(Frozen):
 def check_fits(what: str, part: Any, generator: Any) -> None:
     """Refuses a network that was made for another generator, naming both sides.
 
-    `part` has w_dim, num_layers and resolution (None = any), `generator` is a GeneratorConfig.
+    `part` has w_dim, num_layers and, where it knows it, resolution (None = any); `generator` is a
+    GeneratorConfig.
     """
     if (part.num_layers not in (None, generator.num_layers) or part.w_dim != generator.w_dim
-            or part.resolution not in (None, generator.resolution)):
+            or getattr(part, "resolution", None) not in (None, generator.resolution)):
         raise _strangers(f"the {what} makes {_layers(part)}", "the generator", generator)
 
 
@@ -459,7 +460,8 @@ def _strangers(made: str, whose: str, reader: Any) -> LGFAError:
 def _layers(part: Any) -> str:
     """How many codes of which length, in words."""
     count = "any" if part.num_layers is None else part.num_layers
-    side = f" for {part.resolution} px" if part.resolution else ""
+    resolution = getattr(part, "resolution", None)
+    side = f" for {resolution} px" if resolution else ""
     return f"{count} layers of {part.w_dim} numbers{side}"
 
 

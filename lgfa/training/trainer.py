@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..config import check_fits
 from ..errors import LGFAError
 from ..hashes import network_hash, text_hash
 from ..motion.recurrent import draw_hidden
@@ -91,13 +92,7 @@ class Trainer:
             self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
             self.average = Average(self.parameters if config.ema_decay else [], config.ema_decay)
             self.rates = loop.Rates(self.optimizer)
-        if source.num_layers != generator.num_layers:
-            raise LGFAError(f"the source gives {source.num_layers} codes an image, the generator "
-                            f"takes {generator.num_layers}: they do not belong together.")
-        length = getattr(source, "w_dim", generator.config.w_dim)
-        if length != generator.config.w_dim:
-            raise LGFAError(f"the source gives codes of length {length}, the generator takes "
-                            f"{generator.config.w_dim}: they do not belong together.")
+        check_fits("source of stills", source, generator.config)
         self.scaler = torch.amp.GradScaler(self.ranks.device.type,
                                            enabled=config.precision == "fp16")
         self.random = torch.Generator().manual_seed(config.seed)

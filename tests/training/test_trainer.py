@@ -268,7 +268,7 @@ def test_parts_that_do_not_fit():
         trainer(None, frames=5)
     with pytest.raises(LGFAError, match="identity network"):
         trainer(None, identity=1.0)
-    with pytest.raises(LGFAError, match="the source gives 8 codes"):
+    with pytest.raises(LGFAError, match="source of stills makes 8 layers of 16 numbers, but"):
         trainer(None, source=LatentSource(torch.zeros(3, 8, 16)))
     with pytest.raises(LGFAError, match="do not belong together"):
         trainer(None, {"num_layers": 8})
