@@ -17,8 +17,8 @@ from ..drawn.world import World
 from ..embed.clip import CLIP
 from ..embed.e4e import Encoder
 from ..frames.stylegan2 import Generator
+from ..metrics.changes import apart
 from ..metrics.metric import batched
-from ..metrics.toon_truth import apart
 from ..training.drawn import faces, judges
 from ..training.drawn.clip import zero_shot
 from .moved import Judged, judge

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..drawn.world import World
-from ..metrics import toon_truth
-from ..metrics.toon_truth import apart
+from ..metrics.changes import apart, direction, patch_colours, progress
 
 Points = tuple[tuple[float, float], ...]    # centres of squares, x and y in -1..1
 
@@ -51,13 +50,13 @@ def judge(
     pixels = frames.diff(dim=1).flatten(2).abs().mean(2)
     return Judged(
         recognised=(logits.argmax(1) == which).float(),
-        progress=toon_truth.progress(change, want),
+        progress=progress(change, want),
         key=key,
         identity=apart(identity(still.clamp(-1, 1)), identity(last.clamp(-1, 1))) / far,
         step=steps.amax(1) / steps.mean(1),
         step_pixels=pixels.amax(1) / pixels.mean(1),
         tint=untouched(still, last, patches),
-        cosine=toon_truth.direction(change, want),
+        cosine=direction(change, want),
     )
 
 
@@ -67,5 +66,5 @@ def untouched(
     patches: Points,
 ) -> Tensor:
     """Largest mean colour change over patches that expressions leave alone, in 1/255. [B]"""
-    one, other = (toon_truth.patch_colours(x, patches) for x in (first, last))
+    one, other = (patch_colours(x, patches) for x in (first, last))
     return (other - one).abs().mean(2).amax(1) * 127.5

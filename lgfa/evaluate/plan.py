@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from ..errors import LGFAError
 from ..toon import captions
-from ..toon import parameters as tb
+from ..toon.parameters import BACKDROP, EXPRESSION_NAMES, HAIR
 
 FIRST_PERSON = 78_000                       # trainings and settings were chosen on smaller seeds
-EXPRESSIONS = tuple(name for name in tb.EXPRESSION_NAMES if name != "neutral")
+EXPRESSIONS = tuple(name for name in EXPRESSION_NAMES if name != "neutral")
 TEMPLATE = "The person is {}"
 
 
@@ -46,7 +46,7 @@ def _jobs(
 
 
 def _target(name: str) -> int:
-    return tb.EXPRESSION_NAMES.index(name)
+    return EXPRESSION_NAMES.index(name)
 
 
 def word(name: str) -> str:
@@ -92,10 +92,10 @@ def chain(clips: int, seed: int) -> list[Job]:
 
 def beyond(clips: int, seed: int) -> list[Job]:
     """Hair colours, ages and backdrops."""
-    cases = [("hair", i, f"The person has {name} hair") for i, (name, _) in enumerate(tb.HAIR)]
+    cases = [("hair", i, f"The person has {name} hair") for i, (name, _) in enumerate(HAIR)]
     cases += [("age", 0, "The person is young"), ("age", 2, "The person is old")]
     cases += [("backdrop", i, f"a person, {captions.BACKDROP[name][0]}")
-              for i, (name, _, _) in enumerate(tb.BACKDROP)]
+              for i, (name, _, _) in enumerate(BACKDROP)]
     base = FIRST_PERSON + 10_000 * seed
     return [Job(i, base + i // len(cases), (text,), (None,), base + i, (attribute, value))
             for i, (attribute, value, text) in

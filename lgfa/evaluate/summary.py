@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..metrics import registry
 from ..metrics.statistics import bootstrap, bootstrap_set
-from ..toon import parameters as tb
+from ..toon.parameters import EXPRESSION_NAMES
 from .plan import EXPRESSIONS, Job
 from .records import Record
 
@@ -87,7 +87,7 @@ def summarise(
 
 def seen_as(result: Result) -> list[list[int]]:
     """Rows: expressions asked for, in table order; columns: expressions seen; clips counted."""
-    counts = [[0] * len(tb.EXPRESSION_NAMES) for _ in tb.EXPRESSION_NAMES]
+    counts = [[0] * len(EXPRESSION_NAMES) for _ in EXPRESSION_NAMES]
     for job, record in zip(result.jobs, result.records, strict=True):
         if job.targets[-1] is not None:
             counts[job.targets[-1]][record.seen[-1]] += 1
@@ -142,4 +142,4 @@ def _thin(rows: Tensor, most: int = 1500) -> Tensor:
 
 
 def _index(name: str) -> int:
-    return tb.EXPRESSION_NAMES.index(name)
+    return EXPRESSION_NAMES.index(name)

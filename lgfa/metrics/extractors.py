@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from .. import domains, formats
 from ..errors import LGFAError
+from .changes import apart
 from .inception import i3d_features, load_inception
 from .metric import Shown, batched
 
@@ -141,7 +142,7 @@ class Eyes:
     @cached_property
     def strangers(self) -> float:
         """Mean identity distance of two random people of the toon domain, by `identity`."""
-        from .toon_truth import apart, random_pairs  # late: it stands on this module
+        from .toon_truth import random_pairs  # late: eyes of other domains need no toons
 
         one, other = (self.identity(x) for x in random_pairs())
         return float(apart(one, other).mean())

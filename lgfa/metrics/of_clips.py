@@ -3,8 +3,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..toon import parameters as tb
-from . import toon_truth
+from ..toon.parameters import INDEX
+from ..toon.world import TOON
+from . import changes, toon_truth
 from .extractors import Eyes
 from .flow import warping_error
 from .metric import Shown, clip_metric
@@ -42,7 +43,7 @@ def identity_last(shown: Shown, eyes: Eyes) -> float:
 def identity_curve(shown: Shown, eyes: Eyes) -> Tensor:
     """Cosine distance of each frame's identity to the still's, two random people = 1: [T]."""
     seen = eyes.seen(shown).identity()
-    return toon_truth.apart(seen[:1], seen[1:]) / eyes.strangers
+    return changes.apart(seen[:1], seen[1:]) / eyes.strangers
 
 
 @clip_metric("largest colour difference between frame 1 and the still", "lower", "1/255")
@@ -80,17 +81,17 @@ def progress(shown: Shown, eyes: Eyes) -> float:
 def progress_curve(shown: Shown, eyes: Eyes) -> Tensor:
     """Progress of each frame from frame 1's expression parameters, [T]; 0 for neutral asked."""
     params = eyes.seen(shown).attributes[2]
-    want = toon_truth.wanted(_target(shown))
-    change = toon_truth.changed(params[:1], params)
-    return toon_truth.progress(change, want) if bool(want.any()) else change[:, 0] * 0
+    want = TOON.wanted(_target(shown))
+    change = TOON.changed(params[:1], params)
+    return changes.progress(change, want) if bool(want.any()) else change[:, 0] * 0
 
 
 @clip_metric("cosine of the change in expression parameters with the asked one", "higher",
              needs=TRUTH)
 def direction(shown: Shown, eyes: Eyes) -> float:
     params = eyes.seen(shown).attributes[2]
-    change = toon_truth.changed(params[:1], params[-1:])
-    return float(toon_truth.direction(change, toon_truth.wanted(_target(shown))))
+    change = TOON.changed(params[:1], params[-1:])
+    return float(changes.direction(change, TOON.wanted(_target(shown))))
 
 
 def _target(shown: Shown):
@@ -125,7 +126,7 @@ def leak_backdrop(shown: Shown, eyes: Eyes) -> float:
 @clip_metric("change of the estimate of glasses from first to last frame, by the attribute network",
              "lower", "of two people", needs=("toon", "attributes"))
 def leak_glasses(shown: Shown, eyes: Eyes) -> float:
-    seen = eyes.seen(shown).attributes[2][:, tb.INDEX["glasses"]].clamp(0, 1)
+    seen = eyes.seen(shown).attributes[2][:, INDEX["glasses"]].clamp(0, 1)
     return float((seen[-1] - seen[0]).abs()) / toon_truth.parameter_unit("glasses")
 
 

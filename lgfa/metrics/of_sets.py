@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from ..errors import LGFAError
-from ..toon import parameters as tb
 from ..toon import sampling
+from ..toon.parameters import EXPRESSION_SLICE, EXPRESSIONS
 from ..toon.renderer import render
 from .extractors import Eyes
 from .metric import Shown, batched, set_metric
@@ -63,7 +63,7 @@ def set_features(shown: Shown, eyes: Eyes) -> dict[str, Tensor]:
 
 def video_features(params: Tensor) -> Tensor:
     """Parameters of clips [B, T, K] -> [B, 72]: expression columns at 4 evenly spaced frames."""
-    return params[:, moments(params.shape[1]), tb.EXPRESSION_SLICE].flatten(1)
+    return params[:, moments(params.shape[1]), EXPRESSION_SLICE].flatten(1)
 
 
 def moments(frames: int) -> list[int]:
@@ -93,7 +93,7 @@ def reference_features(
     videos = _people(count, rng)
     seen = [_drawings(sampling.with_expression(*videos, ramp(time / (FRAMES - 1))),
                       lambda x: eyes.attributes(x)[1]) for time in moments(FRAMES)]
-    out["fvd_toon"] = torch.stack(seen, 1)[:, :, tb.EXPRESSION_SLICE].flatten(1)
+    out["fvd_toon"] = torch.stack(seen, 1)[:, :, EXPRESSION_SLICE].flatten(1)
     if eyes.has("i3d"):
         out["fvd_i3d"] = torch.cat([eyes.i3d(_video(*one)) for one in zip(*videos, strict=True)])
     return out
@@ -118,5 +118,5 @@ def ramp(time: float) -> float:
 
 def _people(count: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """People [count, K] and expressions [count] in turn, neutral left out."""
-    which = 1 + torch.arange(count) % (len(tb.EXPRESSIONS) - 1)
+    which = 1 + torch.arange(count) % (len(EXPRESSIONS) - 1)
     return sampling.identities(count, rng), which

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from ..errors import LGFAError
 from ..media.images import from_unit
-from ..toon import parameters as tb
 from ..toon import sampling
+from ..toon.parameters import BACKDROP, HAIR, INDEX
 from ..toon.renderer import render
+from .changes import patch_colours
 from .extractors import Eyes
-from .toon_truth import PATCHES, RESOLUTION, patch_colours
+from .toon_truth import PATCHES, RESOLUTION
 
 Points = tuple[tuple[float, float], ...]
 
@@ -32,7 +33,7 @@ MARKED = 0.02               # so much darker is a mark
 def hair(pictures: Tensor, eyes: Eyes | None = None) -> Tensor:
     """Index in `table.HAIR` of the colour nearest to the hair's, [B]."""
     seen = patch_colours(pictures, PATCHES["hair"]).mean(1)
-    return _nearest(seen, from_unit(torch.tensor([colour for _, colour in tb.HAIR])))
+    return _nearest(seen, from_unit(torch.tensor([colour for _, colour in HAIR])))
 
 
 def backdrop(pictures: Tensor, eyes: Eyes | None = None) -> Tensor:
@@ -43,7 +44,7 @@ def backdrop(pictures: Tensor, eyes: Eyes | None = None) -> Tensor:
 
 def glasses(pictures: Tensor, eyes: Eyes) -> Tensor:
     """1 where glasses are worn, [B]."""
-    return (eyes.attributes(pictures)[1][:, tb.INDEX["glasses"]] > 0.5).long()
+    return (eyes.attributes(pictures)[1][:, INDEX["glasses"]] > 0.5).long()
 
 
 def age(pictures: Tensor, eyes: Eyes | None = None) -> Tensor:
@@ -96,10 +97,10 @@ def read_all(pictures: Tensor, eyes: Eyes) -> dict[str, Tensor]:
 def _backdrops() -> Tensor:
     """Patch colours of each backdrop without anybody's long hair in front, [6, P * 3]."""
     rng = torch.Generator().manual_seed(0)
-    people = sampling.identities(1, rng).repeat(len(tb.BACKDROP), 1)
+    people = sampling.identities(1, rng).repeat(len(BACKDROP), 1)
     for name in ("hair_length", "bun", "tails", "hair_curl"):
-        people[:, tb.INDEX[name]] = 0
-    people[:, tb.INDEX["backdrop"]] = torch.linspace(0, 1, len(tb.BACKDROP))
+        people[:, INDEX[name]] = 0
+    people[:, INDEX["backdrop"]] = torch.linspace(0, 1, len(BACKDROP))
     return patch_colours(render(people, RESOLUTION), PATCHES["backdrop"]).flatten(1)
 
 

@@ -10,7 +10,7 @@ from lgfa.errors import LGFAError
 from lgfa.evaluate import plan, records
 from lgfa.evaluate.records import Record, Store
 from lgfa.toon import captions
-from lgfa.toon import parameters as tb
+from lgfa.toon.parameters import BACKDROP, EXPRESSION_NAMES, HAIR
 
 
 def test_every_expression_is_asked_equally_often_and_people_are_unseen():
@@ -19,7 +19,7 @@ def test_every_expression_is_asked_equally_often_and_people_are_unseen():
     asked = [job.targets[0] for job in jobs]
     assert sorted(asked) == sorted([i for i in range(14) if i != 0] * 2)
     assert {job.person for job in jobs} == {78_000, 78_001}
-    assert all(tb.EXPRESSION_NAMES[job.targets[0]] in captions.PHRASES for job in jobs)
+    assert all(EXPRESSION_NAMES[job.targets[0]] in captions.PHRASES for job in jobs)
     assert jobs[0].texts == ("The person is smiling",)
 
 
@@ -42,7 +42,7 @@ def test_chains_have_a_target_for_each_sentence():
 
 
 def test_beyond_asks_for_attributes_that_exist():
-    sizes = {"hair": len(tb.HAIR), "age": 3, "backdrop": len(tb.BACKDROP)}
+    sizes = {"hair": len(HAIR), "age": 3, "backdrop": len(BACKDROP)}
     jobs = plan.jobs("beyond", 32)
     assert {job.wanted[0] for job in jobs} == set(sizes)
     assert all(job.wanted[1] < sizes[job.wanted[0]] for job in jobs)

@@ -13,12 +13,12 @@ from lgfa.errors import LGFAError
 from lgfa.evaluate.report import plots
 from lgfa.metrics import inception, registry
 from lgfa.metrics.registry import CLIP_METRICS, SET_METRICS, Eyes, Shown
-from lgfa.toon import parameters as tb
 from lgfa.toon import sampling
+from lgfa.toon.parameters import EXPRESSION_NAMES, EXPRESSION_SLICE
 from lgfa.toon.renderer import render
 
 FRAMES = 7
-SMILING = tb.EXPRESSION_NAMES.index("smiling")
+SMILING = EXPRESSION_NAMES.index("smiling")
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +186,7 @@ def test_references_are_repeatable_and_tell_neutral_from_moving(eyes):
     people = sampling.identities(60, torch.Generator().manual_seed(79_700))
     calm = eyes.features(render(people, 128))
     params = eyes.attributes(render(people, 128))[1]
-    frozen = params[:, tb.EXPRESSION_SLICE].repeat(1, 4)
+    frozen = params[:, EXPRESSION_SLICE].repeat(1, 4)
     for name, features in (("fd_toon", calm), ("fvd_toon", frozen)):
         distance = SET_METRICS[name].measure
         assert not torch.equal(one[name], other[name])
@@ -196,7 +196,7 @@ def test_references_are_repeatable_and_tell_neutral_from_moving(eyes):
 def test_features_of_a_clip(eyes, clip):
     found = registry.set_features(clip, eyes)
     assert found["fd_toon"].shape == (FRAMES, 192) and found["fvd_toon"].shape == (1, 72)
-    params = eyes.attributes(clip.frames[[0, 2, 4, 6]])[1][:, tb.EXPRESSION_SLICE]
+    params = eyes.attributes(clip.frames[[0, 2, 4, 6]])[1][:, EXPRESSION_SLICE]
     torch.testing.assert_close(found["fvd_toon"][0], params.flatten(), atol=1e-4, rtol=1e-4)
 
 

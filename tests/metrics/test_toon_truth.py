@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from lgfa.errors import LGFAError
-from lgfa.metrics import toon_traits, toon_truth
+from lgfa.metrics import changes, toon_traits, toon_truth
 from lgfa.metrics.metric import batched
 from lgfa.metrics.registry import CLIP_METRICS, Eyes, Shown
-from lgfa.toon import captions, sampling
-from lgfa.toon import parameters as tb
+from lgfa.toon import captions, parameters, sampling
 from lgfa.toon.renderer import render
+from lgfa.toon.world import TOON
 
 COUNT = 52                                  # people: every expression four times
 LEAKS = ("leak_hair", "leak_skin", "leak_glasses", "leak_backdrop")
@@ -55,9 +55,9 @@ def test_one_change_raises_its_leak_alone(column, name, people, stills, eyes):
     """The picture of another hair, skin, backdrop or with and without glasses, nothing else."""
     some = slice(0, 26)
     changed = people[some].clone()
-    turned = people[some, tb.INDEX[column]].roll(1)
-    changed[:, tb.INDEX[column]] = 1 - people[some, tb.INDEX[column]] if column == "glasses" \
-        else turned
+    place = parameters.INDEX[column]
+    before = people[some, place]
+    changed[:, place] = 1 - before if column == "glasses" else before.roll(1)
     found = leaks(stills[some], draw(changed), eyes)
     assert 0.6 < found.pop(name).mean() < 3                     # about two random people's
     for other, values in found.items():
@@ -66,7 +66,7 @@ def test_one_change_raises_its_leak_alone(column, name, people, stills, eyes):
 
 
 def test_expressions_raise_no_leak(people, stills, eyes):
-    which = 1 + torch.arange(COUNT) % (len(tb.EXPRESSIONS) - 1)
+    which = 1 + torch.arange(COUNT) % (len(parameters.EXPRESSIONS) - 1)
     found = leaks(stills, draw(sampling.with_expression(people, which)), eyes)
     for name in ("leak_hair", "leak_skin", "leak_backdrop"):
         assert found[name].max() < 1e-4
@@ -85,31 +85,31 @@ def test_units_are_the_difference_of_two_random_people():
 # ---- expressions
 
 def test_progress_and_direction_by_hand():
-    table = tb.expression_table()
-    smiling, sad = (tb.EXPRESSION_NAMES.index(n) for n in ("smiling", "sad"))
-    want = toon_truth.wanted([smiling])
-    half = toon_truth.changed(table[:1], (table[:1] + table[smiling][None]) / 2)
-    assert float(toon_truth.progress(half, want)) == pytest.approx(0.5)
-    assert float(toon_truth.direction(half, want)) == pytest.approx(1)
-    away = toon_truth.changed(table[smiling][None], table[:1])
-    assert float(toon_truth.progress(away, want)) == pytest.approx(-1)
-    other = toon_truth.changed(table[:1], table[sad][None])
-    assert float(toon_truth.direction(other, want)) < 0.2
-    assert float(toon_truth.direction(0 * want, want)) == 0
+    table = parameters.expression_table()
+    smiling, sad = (parameters.EXPRESSION_NAMES.index(n) for n in ("smiling", "sad"))
+    want = TOON.wanted([smiling])
+    half = TOON.changed(table[:1], (table[:1] + table[smiling][None]) / 2)
+    assert float(changes.progress(half, want)) == pytest.approx(0.5)
+    assert float(changes.direction(half, want)) == pytest.approx(1)
+    away = TOON.changed(table[smiling][None], table[:1])
+    assert float(changes.progress(away, want)) == pytest.approx(-1)
+    other = TOON.changed(table[:1], table[sad][None])
+    assert float(changes.direction(other, want)) < 0.2
+    assert float(changes.direction(0 * want, want)) == 0
 
 
 def test_leading_parameters():
     """Eyes close, a mouth opens."""
     for name, parameter, way in (("closing eyes", "lid_left", -1), ("shouting", "open", 1)):
-        column, sign = toon_truth.leading(tb.EXPRESSION_NAMES.index(name))
-        assert (column, sign) == (tb.INDEX[parameter], way)
+        column, sign = TOON.leading(parameters.EXPRESSION_NAMES.index(name))
+        assert (column, sign) == (parameters.INDEX[parameter], way)
 
 
 # ---- traits
 
 def test_traits_of_drawings(people, eyes):
     """Hair, glasses and backdrop whatever the expression; age of calm faces."""
-    which = torch.arange(COUNT) % len(tb.EXPRESSIONS)
+    which = torch.arange(COUNT) % len(parameters.EXPRESSIONS)
     pictures, labels = draw(sampling.with_expression(people, which)), captions.labels(people)
     for name in ("hair", "glasses", "backdrop"):
         assert bool((toon_traits.read(name, pictures, eyes) == labels[name]).all()), name
@@ -118,7 +118,7 @@ def test_traits_of_drawings(people, eyes):
 def test_age_where_its_marks_are_drawn_in_full(people, eyes):
     calm = people.repeat(3, 1)
     ages = torch.tensor([0.05, 0.45, 0.95]).repeat_interleave(COUNT)
-    calm[:, tb.INDEX["age"]] = ages
+    calm[:, parameters.INDEX["age"]] = ages
     seen = toon_traits.read("age", draw(calm), eyes)
     assert (seen == captions.labels(calm)["age"]).float().mean() > 0.85
 

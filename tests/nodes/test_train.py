@@ -300,7 +300,7 @@ def test_defaults_teach_the_toon_faces_new_words(run, domain):
     from lgfa.drawn.table import category
     from lgfa.evaluate.bundled import people_stills
     from lgfa.evaluate.toon import REPORT
-    from lgfa.toon import parameters as tb
+    from lgfa.toon.parameters import BACKDROP, INDEX
 
     generator, _, clip, bundled = domain
     source, = run("LGFA_TrainingSource", generator=generator)
@@ -317,9 +317,9 @@ def test_defaults_teach_the_toon_faces_new_words(run, domain):
         return attributes(draw.synthesis(path[:, -1]))[1]
 
     def shares(model, by):
-        night = [name for name, _, _ in tb.BACKDROP].index("night")
-        glasses = seen(model, "wearing glasses", by)[:, tb.INDEX["glasses"]] > 0.5
-        sky = category(seen(model, "at night", by)[:, tb.INDEX["backdrop"]], len(tb.BACKDROP))
+        night = [name for name, _, _ in BACKDROP].index("night")
+        glasses = seen(model, "wearing glasses", by)[:, INDEX["glasses"]] > 0.5
+        sky = category(seen(model, "at night", by)[:, INDEX["backdrop"]], len(BACKDROP))
         return float(glasses.float().mean()), float((sky == night).float().mean())
 
     before, after = shares(bundled, clip), shares(motion, its_clip)

@@ -141,14 +141,14 @@ def _collapses(figures: Figures, name: str, share: float) -> str:
     """What a model that misses expressions shows instead."""
     result = figures.results[("main", name)]
     shown = [record.seen[-1] for record in result.records]
-    from ...toon import parameters as tb
+    from ...toon.parameters import EXPRESSION_NAMES
 
     most = max(set(shown), key=shown.count)
     part = shown.count(most) / len(shown)
     if share >= REACHED:
         return f"this is NOT found: {share:.3f} are recognised"
     return (f"it fails: {share:.3f} are recognised, and {part:.0%} of all clips end "
-            f"{tb.EXPRESSION_NAMES[most]}")
+            f"{EXPRESSION_NAMES[most]}")
 
 
 def _batches(figures: Figures) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...metrics import registry
-from ...toon import parameters as tb
+from ...toon.parameters import BACKDROP, EXPRESSION_NAMES, HAIR
 from ..contenders import OWN, VARIANT, about, label
 from ..plan import CHAINS
 from ..summary import Interval, Result, set_intervals
@@ -181,7 +181,7 @@ def table_longer(figures: Figures) -> list[dict[str, Any]]:
     rows: list[tuple[str, list[Cell]]] = []
     for pair in CHAINS:
         among = [i for i, job in enumerate(result.jobs)
-                 if job.targets == tuple(map(tb.EXPRESSION_NAMES.index, pair))]
+                 if job.targets == tuple(map(EXPRESSION_NAMES.index, pair))]
         if among:
             rows.append((" to ".join(pair), [result.interval(c.metric, among) for c in LONGER]))
     rows += _rows(figures, [("all", ("chain", OWN)), ("all, offsets added", ("added", OWN))],
@@ -226,10 +226,10 @@ def table_beyond(figures: Figures) -> list[dict[str, Any]]:
 
 def _class_name(attribute: str, value: int) -> str:
     if attribute == "hair":
-        return tb.HAIR[value][0]
+        return HAIR[value][0]
     if attribute == "age":
         return ("young", "adult", "old")[value]
-    return tb.BACKDROP[value][0]
+    return BACKDROP[value][0]
 
 
 def _share(hits: Sequence[bool]) -> Interval:
