@@ -5,24 +5,20 @@ of its own: equal generators give equal batches, so a resumed training goes on w
 """
 from __future__ import annotations
 
-import json
 import os
-import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import torch
 
 from ..errors import LGFAError, printable, reading
-from ..files import atomic_path, remove_leftovers
 from ..formats.latents import load_codes
-from ..hashes import file_hash, network_hash, tensor_hash, text_hash
+from ..hashes import tensor_hash, text_hash
+from .store import Store, read_code, read_still
 
 IMAGE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"))
-SHA256 = re.compile(r"[0-9a-f]{64}")
-INDEX_LIMIT = 256 * 2**20       # bytes of a store's index; a million images need less
 
 
 class Batch(NamedTuple):
@@ -47,16 +43,6 @@ class Source(Protocol):
 
     def describe(self) -> str:
         """A line that is equal for equal sources only."""
-
-
-def batches(
-    source: Source,
-    count: int,                             # stills of a batch
-    generator: torch.Generator,             # on the CPU
-) -> Iterator[Batch]:
-    """Batches without end."""
-    while True:
-        yield source.draw(count, generator)
 
 
 def check_truncation(truncation: float) -> None:
@@ -170,11 +156,10 @@ class ImageSource:
 
 
 class FolderSource:
-    """Aligned images; their codes come from e4e once and are kept on disk.
+    """Aligned images; their codes come from e4e once and are kept on the disk (store.py).
 
-    The store holds one small safetensors file per image, named by the image's SHA-256, in a folder
-    named by the encoder's: renamed images are found again, changed ones and other encoders are
-    not. Several processes may fill one store together: each begins at another place of the list.
+    Renamed images are found again there, changed ones and other encoders are not. Several
+    processes may fill one store together: each begins at another place of the list.
     """
 
     def __init__(
@@ -192,7 +177,7 @@ class FolderSource:
         self.w_dim: int = encoder.config.w_dim
         self.skipped: list[str] = []
         paths = _images_under(self.folder)
-        store = _Store(Path(cache) if cache else self.folder / ".lgfa", encoder)
+        store = Store(Path(cache) if cache else self.folder / ".lgfa", encoder)
         self.encoder_hash: str = store.encoder_hash
         self._items = self._encode(paths, store, report, progress, turn)
         if not self._items:
@@ -211,8 +196,8 @@ class FolderSource:
         """Codes [B, L, w_dim] and images [B, 3, resolution, resolution], -1..1, on the CPU."""
         chosen = _choose(len(self._items), count, generator)[rows].tolist()
         picked = [self._items[index] for index in chosen]
-        images = [_read_image(path, self.resolution) for path, _, _ in picked]
-        return Batch(torch.stack([_read_code(code) for _, code, _ in picked]), torch.stack(images))
+        images = [read_still(path, self.resolution) for path, _, _ in picked]
+        return Batch(torch.stack([read_code(code) for _, code, _ in picked]), torch.stack(images))
 
     def describe(self) -> str:
         digest = text_hash("".join(digest for _, _, digest in self._items))
@@ -221,7 +206,7 @@ class FolderSource:
     def _encode(
         self,
         paths: list[Path],
-        store: _Store,
+        store: Store,
         report: Callable[[str], None],
         progress: Callable[[int, int], None] | None,
         turn: tuple[int, int],
@@ -246,91 +231,6 @@ class FolderSource:
         return [found[path] for path in paths if path in found]
 
 
-class _Store:
-    """FolderSource's files: codes by hash, and an index that saves hashing unchanged images."""
-
-    def __init__(
-        self,
-        root: Path,
-        encoder: torch.nn.Module,
-    ) -> None:
-        self.encoder, self.encoder_hash = encoder, network_hash(encoder)
-        self.folder = root / self.encoder_hash[:16]
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise LGFAError(f"the folder {root} for encoded images cannot be made "
-                            f"({error.strerror}): name another one (--cache).") from error
-        remove_leftovers(self.folder, "*.safetensors", wildcards=True)
-        self.index_file = root / "index.json"
-        self.index = self._read_index()
-        self.used: dict[str, list] = {}
-
-    def digest(self, path: Path) -> str:
-        """SHA-256 of an image; from the index while its size and time are the same."""
-        key, stat = str(path.resolve()), path.stat()
-        known = self.index.get(key)
-        mark = [stat.st_size, stat.st_mtime_ns]
-        if known is None or known[:2] != mark:
-            known = [*mark, file_hash(path)]
-        self.used[key] = known
-        return known[2]
-
-    def missing(self, path: Path, digest: str) -> torch.Tensor | None:
-        """The image to encode; None where the store has its code."""
-        if _code_is_fine(self._file(digest), self.encoder.config):
-            return None
-        return _read_image(path, self.encoder.config.input_size)
-
-    @torch.no_grad()
-    def encode(self, image: torch.Tensor) -> torch.Tensor:
-        """An image's code [L, w_dim]."""
-        like = next(self.encoder.parameters())
-        w = self.encoder(image[None].to(like))[0].float().cpu()
-        if not torch.isfinite(w).all():
-            raise LGFAError("the encoder gives no finite code for it.")
-        return w
-
-    def keep(self, digest: str, code: torch.Tensor | None) -> Path:
-        """The file of a code, written now unless it is None. LGFAError when it cannot be: what the
-        store has by then stays."""
-        from safetensors.torch import save
-
-        file = self._file(digest)
-        if code is not None:
-            with atomic_path(file, tidy=False) as tmp:
-                tmp.write_bytes(save({"w": code.contiguous()}))
-        return file
-
-    def _file(self, digest: str) -> Path:
-        return self.folder / f"{digest}.safetensors"
-
-    def close(self) -> None:
-        """Writes the index."""
-        if self.used != {key: self.index.get(key) for key in self.used}:
-            with atomic_path(self.index_file) as tmp:
-                tmp.write_text(json.dumps({**self.index, **self.used}), encoding="utf-8")
-
-    def _read_index(self) -> dict[str, list]:
-        """Path -> [bytes, time, SHA-256]; entries that are none are left out, and so is an index
-        that cannot be read: it only saves time."""
-        try:
-            with reading(self.index_file):
-                if not self.index_file.is_file() or self.index_file.stat().st_size > INDEX_LIMIT:
-                    return {}
-                index = json.loads(self.index_file.read_text(encoding="utf-8"))
-        except LGFAError:
-            return {}
-        return {path: entry for path, entry in index.items() if _is_entry(entry)} \
-            if isinstance(index, dict) else {}
-
-
-def _is_entry(entry: object) -> bool:
-    """Whether an index's entry is one: it names a file in the store."""
-    return isinstance(entry, list) and len(entry) == 3 and isinstance(entry[2], str) and \
-        SHA256.fullmatch(entry[2]) is not None
-
-
 def _images_under(folder: Path) -> list[Path]:
     """Files with an image's suffix, sorted; hidden files and folders are left out."""
     if not folder.is_dir():
@@ -349,26 +249,3 @@ def _choose(total: int, count: int, generator: torch.Generator) -> torch.Tensor:
     if count <= total:
         return torch.randperm(total, generator=generator)[:count]
     return torch.randint(total, (count,), generator=generator)
-
-
-def _read_image(path: Path, size: int) -> torch.Tensor:
-    """[3, size, size], -1..1; the centre square of images that are not square."""
-    from ..media.images import read_image
-    return read_image(path, size)[0]
-
-
-def _read_code(file: Path) -> torch.Tensor:
-    """[L, w_dim]."""
-    from safetensors.torch import load_file
-    with reading(file):
-        return load_file(file)["w"]
-
-
-def _code_is_fine(file: Path, config: object) -> bool:
-    """Does the file hold a code of the encoder's shape?"""
-    try:
-        code = _read_code(file) if os.path.isfile(file) else torch.empty(0)
-    except LGFAError:                       # it is written again
-        return False
-    return tuple(code.shape) == (config.num_layers, config.w_dim) and \
-        code.dtype == torch.float32 and bool(torch.isfinite(code).all())
