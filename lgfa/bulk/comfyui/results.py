@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ...errors import LGFAError
+from ...errors import LGFAError, short
 from ..bounded import finite
 from .jobs import Job
-from .server import one_line, shortened
+from .server import LONGEST_LINE, one_line
 from .workflow import Workflow
 
 SUFFIX = r"\.[A-Za-z0-9]{1,10}"
@@ -106,13 +106,13 @@ def node_errors(errors: Any, workflow: Workflow) -> str:
             text = ": ".join(filter(None, (one_line(error.get("message")),
                                            one_line(error.get("details")))))
             out.append(f"{named(workflow, node)}: {text}")
-    return shortened("; ".join(out))
+    return short("; ".join(out), LONGEST_LINE)
 
 
 def named(workflow: Workflow, node: Any) -> str:
     """A node of the workflow with its title, or its bare id when it is none of them."""
     node = one_line(node)
-    return workflow.name(node) if node in workflow.nodes else f"node {shortened(node, 80)}"
+    return workflow.name(node) if node in workflow.nodes else f"node {short(node, 80)}"
 
 
 # ---- what stands in the way, at the beginning

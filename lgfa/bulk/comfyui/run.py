@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...errors import LGFAError, reading, reason
+from ...errors import LGFAError, reading, reason, short
 from ..errors import Refused, Stop
 from ..show import Show
 from ..state import Record, State
 from . import results
 from .jobs import Job
-from .server import Server, shortened
+from .server import LONGEST_LINE, Server
 from .watch import Watch
 from .workflow import Workflow
 
@@ -326,7 +326,7 @@ class Runner:
                        there=flight is not None and not flight.again and not gone)
 
     def _fail(self, job: Job, reason: str, there: bool = False) -> None:
-        reason = shortened(str(LGFAError(reason)))      # without the terminal codes of others
+        reason = short(LGFAError(reason), LONGEST_LINE)     # without the terminal codes of others
         self.state.failed(job.name, job.digest, reason, there)
         self.tally.failed.append(job.name)
         self._row(job, f"FAILED: {reason}")

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ...errors import LGFAError, reason
+from ...errors import LGFAError, reason, short
 from ...files import atomic_path
 from ...version import __version__
 from ..bounded import LARGEST, parse, size
@@ -138,7 +138,7 @@ class Server:
             self._open(path, receive=receive)
         except Refused as error:
             if error.status == 404:
-                name = shortened(one_line(entry.get("filename")), 200)
+                name = short(one_line(entry.get("filename")), 200)
                 raise Refused(f"the server no longer has {name}.", 404) from error
             raise
         except LGFAError as error:
@@ -147,7 +147,7 @@ class Server:
             raise
 
     def _too_large(self, entry: dict[str, Any], most: int) -> Refused:
-        name = shortened(one_line(entry.get("filename")), 200)
+        name = short(one_line(entry.get("filename")), 200)
         if most < self.max_result:
             return Refused(f"{name} is larger than the {size(max(most, 0))} that the disk has "
                            "room for: make some.", 200)
@@ -235,7 +235,7 @@ class Server:
         except urllib.error.HTTPError as error:
             with error:
                 if error.code in TRY_AGAIN:
-                    raise _Lost(f"{error.code} {shortened(one_line(error.reason))}") from None
+                    raise _Lost(f"{error.code} {short(one_line(error.reason), 200)}") from None
                 raise self._refusal(error) from None
         except LGFAError:
             raise
@@ -252,7 +252,7 @@ class Server:
             return f"no whole answer within {self.timeout:g} s (--timeout)"
         if isinstance(error, http.client.IncompleteRead):
             return "the answer was cut off"
-        return shortened(one_line(reason(error)), 200)
+        return short(one_line(reason(error)), 200)
 
     # ---- the server's reasons
 
@@ -262,7 +262,7 @@ class Server:
             tree = parse(error.read(LARGEST_REASONS))
         except Exception:               # it is an error with or without a reason
             tree = None
-        said = f"{error.code} {shortened(one_line(error.reason), 200)}"
+        said = f"{error.code} {short(one_line(error.reason), 200)}"
         if error.code == 413:
             return Refused("the file is larger than the server takes (its --max-upload-size).",
                            413)
@@ -277,7 +277,7 @@ class Server:
         parts = (one_line(head.get("message")).rstrip("."), one_line(head.get("details"))) \
             if isinstance(head, dict) else (f"the server says {said}", one_line(head))
         text = ": ".join(filter(None, parts)) or f"the server says {said}"
-        return Refused(shortened(text), error.code, tree)
+        return Refused(short(text, LONGEST_LINE), error.code, tree)
 
 
 class Form:
@@ -365,11 +365,6 @@ def room(folder: Path) -> int:
         return max(0, shutil.disk_usage(folder).free - ROOM)
     except OSError:
         return 1 << 62
-
-
-def shortened(text: str, longest: int = LONGEST_LINE) -> str:
-    """At most so many characters."""
-    return text if len(text) <= longest else f"{text[:longest]} .."
 
 
 def one_line(text: Any) -> str:
