@@ -184,6 +184,18 @@ def twice():
         os.kill(os.getpid(), signal.SIGINT)
         print("tidied", flush=True)
 
+def asked():
+    came = []
+    try:
+        with signals.asking(came) as stopping:
+            before = stopping()
+            os.kill(os.getpid(), signal.SIGTERM)
+            print(before, stopping(), len(came), flush=True)
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+    finally:
+        print(signal.getsignal(signal.SIGTERM) is signals._stop, flush=True)
+
 def ends():
     return 3
 
@@ -193,10 +205,11 @@ signals.run(globals()[sys.argv[1]])
 
 @pytest.mark.parametrize(("what", "code", "printed", "said"), [
     ("held", 130, "whole\n", "stopped.\n"), ("lost", 130, "", "stopped.\n"),
-    ("twice", 130, "tidied\n", "stopped.\n"), ("ends", 3, "", "")])
+    ("twice", 130, "tidied\n", "stopped.\n"), ("ends", 3, "", ""),
+    ("asked", 130, "False True 1\nTrue\n", "saving; once more to end at once\nstopped.\n")])
 def test_what_a_signal_meets(what: str, code: int, printed: str, said: str) -> None:
     """A block that must not be interrupted, a destructor that swallows the interrupt, the second
-    one while the first is obeyed, and none."""
+    one while the first is obeyed, work that a first one asks to end, and none."""
     done = subprocess.run([sys.executable, "-c", HELD, what], cwd=ROOT, capture_output=True,
                           text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (code, printed, said)

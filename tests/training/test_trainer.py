@@ -20,7 +20,7 @@ from training_scenarios import WORDS, networks, trainer
 from lgfa import formats
 from lgfa.cli import train
 from lgfa.errors import LGFAError
-from lgfa.training import augment, checkpoints, loop, setup
+from lgfa.training import checkpoints, loop, setup
 from lgfa.training.config import TrainConfig
 from lgfa.training.data import Batch, LatentSource, SampleSource
 from lgfa.training.prompts import Prompts
@@ -129,18 +129,6 @@ def test_inside_inference_mode(tmp_path):
     with torch.inference_mode():
         result = trainer(tmp_path, iterations=2).run()
     assert result.step == 2
-
-
-def test_augmentation_draws_do_not_depend_on_the_ranks():
-    kinds = ("shift", "crop", "colour", "noise")
-    images = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(1)) * 2 - 1
-    draws = augment.draw(kinds, 4, torch.Generator().manual_seed(0))
-    whole = augment.apply(images, draws)
-    part = augment.apply(images[2:], draws.rows(slice(2, 4)))
-    torch.testing.assert_close(whole[2:], part)
-    assert (whole - images).abs().mean() > 0.05
-    nothing = augment.draw((), 4, torch.Generator().manual_seed(0))
-    assert torch.equal(augment.apply(images, nothing), images)
 
 
 # ---- stopping and going on
