@@ -8,6 +8,7 @@ from torch import Tensor
 from lgfa.drawn.captions import Words
 from lgfa.drawn.table import Parameter, category, limits
 from lgfa.drawn.world import World
+from lgfa.evaluate.bundled import Report
 
 PARAMETERS = (
     Parameter("shade", 0, 1, "gray to white"),
@@ -88,3 +89,8 @@ DOTS = World(
     expressions=ROWS, words=WORDS, z_dim=Z_DIM, draw=draw, people=people, faces=faces,
     with_expression=with_expression, z_from_params=z_from_params, params_from_z=params_from_z,
     bends=lambda column: [0.0, 1.0])
+
+REPORT_OF_DOTS = Report(
+    world=DOTS, bars={"attributes.expression": 0.5}, questions=("expression",), read=("width",),
+    watched=("tall",), untouched=((-0.9, -0.9),), template="{}",
+    cards={"attributes": ("Reads dots.", "Drawn dots. Seed 1.")}, limits="squares")
