@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import re
 from collections.abc import Callable
 
 from ..config import MOST_SEED
@@ -14,11 +13,11 @@ def whole(
     least: int,                             # 0 or more
     most: int | None = None,                # None = any
 ) -> Callable[[str], int]:
-    """A whole number of these bounds, written in digits alone."""
+    """A whole number of these bounds."""
     def read(text: str) -> int:
         try:
-            value = int(text) if re.fullmatch("[0-9]+", text) else least - 1
-        except ValueError:                  # more digits than Python reads
+            value = int(text)
+        except ValueError:                  # or more digits than Python reads
             value = least - 1
         if value < least or most is not None and value > most:
             raise argparse.ArgumentTypeError(
