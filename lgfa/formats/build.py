@@ -27,7 +27,11 @@ SPARE_TENSORS, SPARE_NUMBERS, MODULES_PER_TENSOR = 64, 4_000_000, 8
 SPARE = {"perceptual": 140_000_000}
 
 
-def new_network(kind: str, config: Any, shapes: Mapping[str, tuple[int, ...]] | None = None):
+def new_network(
+    kind: str,
+    config: Any,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+) -> torch.nn.Module:
     """A new network of a kind; `config` is its settings, or a tuple of them.
 
     With `shapes` (names and shapes of the weights to come) these are compared before memory is

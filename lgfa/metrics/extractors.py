@@ -10,6 +10,7 @@ import importlib.util
 from collections.abc import Callable
 from functools import cached_property
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -80,7 +81,7 @@ class Eyes:
             self._loaded[name] = given.to(self.device).eval()
         return self._loaded[name]
 
-    def _own_file(self, name: str):
+    def _own_file(self, name: str) -> Path | None:
         if self.domain is None or name not in OWN:
             return None
         file = domains.MODELS / self.domain / f"{OWN[name]}.safetensors"

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -58,25 +58,43 @@ class Metric:
     needs: tuple[str, ...] = ()  # extractors' names, "toon" (the domain), "target", "cv2"
 
 
+Measure = TypeVar("Measure", bound=Callable[..., float])
+
 CLIP_METRICS: dict[str, Metric] = {}
 SET_METRICS: dict[str, Metric] = {}
 
 
-def clip_metric(what: str, better: str, unit: str = "", needs: tuple[str, ...] = ()):
+def clip_metric(
+    what: str,                  # one line for readers
+    better: str,                # "higher", "lower" or "none"
+    unit: str = "",
+    needs: tuple[str, ...] = (),
+) -> Callable[[Measure], Measure]:
     """Enters the function (shown, eyes) -> float under its own name into CLIP_METRICS."""
     return _entering(CLIP_METRICS, what, better, unit, needs)
 
 
-def set_metric(what: str, better: str = "lower", unit: str = "", needs: tuple[str, ...] = ()):
+def set_metric(
+    what: str,                  # one line for readers
+    better: str = "lower",
+    unit: str = "",
+    needs: tuple[str, ...] = (),
+) -> Callable[[Measure], Measure]:
     """Enters the function (features, reference) -> float into SET_METRICS."""
     return _entering(SET_METRICS, what, better, unit, needs)
 
 
-def _entering(table: dict[str, Metric], what: str, better: str, unit: str, needs: tuple[str, ...]):
+def _entering(
+    table: dict[str, Metric],
+    what: str,
+    better: str,
+    unit: str,
+    needs: tuple[str, ...],
+) -> Callable[[Measure], Measure]:
     if better not in ("higher", "lower", "none"):
         raise ValueError(f"better is higher, lower or none, not {better!r}")
 
-    def enter(function):
+    def enter(function: Measure) -> Measure:
         name = function.__name__
         if name in table:
             raise ValueError(f"there are two metrics {name}")

@@ -94,7 +94,7 @@ def direction(shown: Shown, eyes: Eyes) -> float:
     return float(changes.direction(change, TOON.wanted(_target(shown))))
 
 
-def _target(shown: Shown):
+def _target(shown: Shown) -> list[int | None]:
     return [shown.target]
 
 

@@ -15,7 +15,7 @@ from ..errors import LGFAError
 from ..media.images import from_unit
 from ..toon import sampling
 from ..toon.parameters import BACKDROP, HAIR, INDEX
-from ..toon.renderer import render
+from ..toon.renderer import FRECKLES, render
 from .changes import patch_colours
 from .extractors import Eyes
 from .toon_truth import PATCHES, RESOLUTION
@@ -23,7 +23,6 @@ from .toon_truth import PATCHES, RESOLUTION
 Points = tuple[tuple[float, float], ...]
 
 # where the renderer draws marks of age on the right cheek, and what to compare them with
-SPOTS = ((0.27, 0.25), (0.34, 0.29), (0.41, 0.245), (0.34, 0.22))
 RING = ((0.038, 0.0), (-0.038, 0.0), (0.0, 0.038), (0.0, -0.038))
 FOLDS = tuple((0.235 + 0.1 * t, 0.30 + 0.16 * t) for t in (0.15, 0.29, 0.43, 0.57, 0.71, 0.85))
 BESIDE = ((0.042, -0.026), (-0.042, 0.026))
@@ -54,7 +53,7 @@ def age(pictures: Tensor, eyes: Eyes | None = None) -> Tensor:
     picture: how much darker they are than the skin beside them. Faces must be aligned.
     """
     light = pictures.add(1).div(2).mean(1, keepdim=True)
-    spots, folds = _darker(light, SPOTS, RING), _darker(light, FOLDS, BESIDE)
+    spots, folds = _darker(light, FRECKLES, RING), _darker(light, FOLDS, BESIDE)
     ages = torch.where(spots > MARKED, 0, 1)
     return torch.where(folds > MARKED, 2, ages)
 

@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from torch import Tensor
 
 from ..media.examples import FOLDER
+from ..media.images import from_uint8, to_uint8, to_unit
 from ..photo.align import points_text
 from . import parameters
 from .canvas import EYE_Y, MOUTH_Y, NOSE_Y
@@ -115,7 +116,7 @@ def scene_points(figures: tuple[Figure, ...] = FIGURES) -> np.ndarray:
 
 def draw_scene(figures: tuple[Figure, ...] = FIGURES) -> Tensor:
     """The scene with its figures. [1, H, W, 3], 0..1"""
-    canvas = torch.from_numpy(np.asarray(backdrop(), dtype=np.float32) / 255)
+    canvas = from_uint8(backdrop())
     canvas = canvas.permute(2, 0, 1)[None]
     for one in figures:
         canvas = _stand(canvas, one)
@@ -142,7 +143,7 @@ def _stand(canvas: Tensor, figure: Figure) -> Tensor:
 
 def _cut_out(params: Tensor, resolution: int) -> Tensor:
     """The figure without a backdrop: premultiplied colours and coverage. [1, 4, R, R], 0..1"""
-    black, white = ((render(params, resolution, plain) + 1) / 2 for plain in (0.0, 1.0))
+    black, white = (to_unit(render(params, resolution, plain)) for plain in (0.0, 1.0))
     coverage = (1 - (white - black).mean(1, keepdim=True)).clamp(0, 1)
     return torch.cat([black, coverage], 1)
 
@@ -266,7 +267,7 @@ def draw_face(
     size: int = FACE_SIZE,                  # side in pixels
 ) -> Tensor:
     """One face as the domain frames it. [1, size, size, 3], 0..1"""
-    fine = render(params, size * 2).add(1).div(2)
+    fine = to_unit(render(params, size * 2))
     return F.avg_pool2d(fine, 2).clamp(0, 1).permute(0, 2, 3, 1)
 
 
@@ -278,7 +279,7 @@ def main(folder: Path = FOLDER) -> None:
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, (picture, points) in pictures.items():
-        pixels = Image.fromarray(picture[0].mul(255).round().byte().numpy())
+        pixels = Image.fromarray(to_uint8(picture[0]))
         pixels.save(folder / f"{name}.png", optimize=True)
         text = points_text(points)
         (folder / f"{name}.txt").write_text(text + "\n", encoding="utf-8")

@@ -6,7 +6,7 @@ Synthesis" (ICLR 2021), section 3; where a function departs from it, it says so.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -189,7 +189,7 @@ def mutual(guess: Tensor, noise: Tensor) -> Tensor:
     return -F.cosine_similarity(guess, noise.detach(), dim=-1).mean()
 
 
-def slope_penalty(score, x: Tensor) -> Tensor:
+def slope_penalty(score: Callable[[Tensor], Tensor | list[Tensor]], x: Tensor) -> Tensor:
     """R1 (Mescheder et al. 2018): mean over samples of the squared gradient of their mean scores.
 
     `score` maps x to scores [B, ..] or to a list of them, one a scale, which are added. It takes

@@ -8,7 +8,7 @@ generator's size is in neither; the motion fits any with codes of this length.
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,7 @@ def _checked(pair: Axes, count: int, width: int) -> tuple[torch.Tensor, torch.Te
     return axes, deviations
 
 
-def _refused(what: str, matches) -> Format:
+def _refused(what: str, matches: Callable[[Any], bool]) -> Format:
     return Format(f"MoCoGAN-HD's {what}", "mocogan", matches, refuse=(
         f"this is MoCoGAN-HD's {what}, which only its training used: give modelR_epoch_N.pth."))
 

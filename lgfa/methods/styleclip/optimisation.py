@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -171,7 +171,7 @@ def _name(w_s: Tensor, z_t: Tensor) -> str:
 
 
 @contextlib.contextmanager
-def _frozen(parts: Parts):
+def _frozen(parts: Parts) -> Iterator[None]:
     """No gradients to weights in here: they would cost time and memory."""
     networks = (parts.generator, parts.clip, parts.identity)
     learning = [p for n in networks if n is not None for p in n.parameters() if p.requires_grad]
