@@ -30,13 +30,13 @@ MARKED = 0.02               # so much darker is a mark
 
 
 def hair(pictures: Tensor, eyes: Eyes | None = None) -> Tensor:
-    """Index in `table.HAIR` of the colour nearest to the hair's, [B]."""
+    """Index in `parameters.HAIR` of the colour nearest to the hair's, [B]."""
     seen = patch_colours(pictures, PATCHES["hair"]).mean(1)
     return _nearest(seen, from_unit(torch.tensor([colour for _, colour in HAIR])))
 
 
 def backdrop(pictures: Tensor, eyes: Eyes | None = None) -> Tensor:
-    """Index in `table.BACKDROP` of the backdrop whose patches are nearest, [B]."""
+    """Index in `parameters.BACKDROP` of the backdrop whose patches are nearest, [B]."""
     seen = patch_colours(pictures, PATCHES["backdrop"]).flatten(1)
     return _nearest(seen, _backdrops())
 
