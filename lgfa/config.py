@@ -43,7 +43,7 @@ class Frozen:
             if isinstance(value, list):
                 object.__setattr__(self, item.name, tuple(value))
                 value = tuple(value)
-            if not _is(value, hints[item.name]):
+            if not has_type(value, hints[item.name]):
                 shown = repr(value)
                 raise LGFAError(f"the setting {item.name} is {shown[:60]}: it must be "
                                 f"{_words(hints[item.name])}.")
@@ -77,13 +77,13 @@ def _hints(cls: type) -> dict[str, Any]:
     return get_type_hints(cls)
 
 
-def _is(value: Any, hint: Any) -> bool:
+def has_type(value: Any, hint: Any) -> bool:
     """Whether a value has a field's type; whole numbers serve as numbers, truth values do not."""
     origin = get_origin(hint) or hint
     if origin in (Union, UnionType):
-        return any(_is(value, one) for one in get_args(hint))
+        return any(has_type(value, one) for one in get_args(hint))
     if origin is tuple:
-        return isinstance(value, tuple) and all(_is(one, get_args(hint)[0]) for one in value)
+        return isinstance(value, tuple) and all(has_type(one, get_args(hint)[0]) for one in value)
     if origin in (int, float):
         number = isinstance(value, origin | int) and not isinstance(value, bool)
         return number and (isinstance(value, int) or isfinite(value))
@@ -290,60 +290,6 @@ class ClipConfig(Frozen):
         if self.embed_dim < 1 or len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise LGFAError("a CLIP needs an embedding length and three numbers in mean and std, "
                             "those of std above 0.")
-
-    def check_stored(self) -> None:
-        """LGFAError unless these settings are ones that a file may bring: open_clip's own towers
-        by their sizes. Whatever names a model of another library, a tokenizer, a hub or a folder
-        could make reading a file go to the network, or run code that is not ours."""
-        for name, known in (("vision_cfg", VISION_SETTINGS), ("text_cfg", TEXT_SETTINGS),
-                            ("options", CLIP_OPTIONS)):
-            strange = [key for key in getattr(self, name) if key not in known]
-            if strange:
-                raise LGFAError(f"the CLIP's settings hold {name}.{str(strange[0])[:60]}, which a "
-                                f"file must not say: only CLIPs whose towers are open_clip's own, "
-                                f"described by their sizes, can be stored and read.")
-            for key, value in getattr(self, name).items():
-                _check_setting(f"{name}.{key}", value, known[key])
-
-
-# What a file may say of a CLIP, and the type of each; an allow-list (ClipConfig.check_stored).
-_TOWER_SETTINGS: dict[str, Any] = {
-    "width": int, "mlp_ratio": float, "ls_init_value": float | None, "final_ln_after_pool": bool,
-    "pool_type": str, "output_tokens": bool, "block_type": str | None, "qk_norm": bool,
-    "scaled_cosine_attn": bool, "scale_heads": bool, "scale_attn_inner": bool,
-    "scale_attn": bool, "scale_fc": bool, "act_kwargs": dict | None, "norm_kwargs": dict | None,
-}
-_INNER_SETTINGS = {"approximate": str, "eps": float}        # of act_kwargs and norm_kwargs
-VISION_SETTINGS = _TOWER_SETTINGS | {
-    "layers": int | tuple[int, ...], "head_width": int, "image_size": int | tuple[int, ...],
-    "patch_size": int | None, "patch_dropout": float, "attentional_pool": bool,
-    "attn_pooler_queries": int, "attn_pooler_heads": int, "no_ln_pre": bool,
-    "pos_embed_type": str,
-}
-TEXT_SETTINGS = _TOWER_SETTINGS | {
-    "layers": int, "heads": int, "context_length": int, "vocab_size": int, "embed_cls": bool,
-    "pad_id": int, "eos_id": int, "no_causal_mask": bool, "proj_bias": bool, "proj_type": str,
-}
-CLIP_OPTIONS: dict[str, Any] = {
-    "quick_gelu": bool, "custom_text": bool, "init_logit_scale": float,
-    "init_logit_bias": float | None, "nonscalar_logit_scale": bool,
-}
-_SIZES = ("width", "layers", "head_width", "image_size", "patch_size", "heads", "context_length",
-          "vocab_size", "attn_pooler_queries", "attn_pooler_heads")
-_DEEPEST = 100                              # blocks of a tower or stage; the deepest known has 64
-
-
-def _check_setting(name: str, value: Any, hint: Any) -> None:
-    """LGFAError unless a stored setting has its type, and a size is one."""
-    value = tuple(value) if isinstance(value, list) else value
-    key = name.rpartition(".")[2]
-    numbers = [one for one in (value if isinstance(value, tuple) else (value,)) if one is not None]
-    if not _is(value, hint) or key in _SIZES and not all(one >= 1 for one in numbers) \
-            or key == "layers" and max(numbers, default=1) > _DEEPEST \
-            or isinstance(value, dict) and not all(
-                _is(one, _INNER_SETTINGS.get(inner, ())) for inner, one in value.items()):
-        raise LGFAError(f"the CLIP's setting {name} is {repr(value)[:60]}, which no CLIP has: the "
-                        f"file is damaged or was made to do harm.")
 
 
 @dataclass(frozen=True)

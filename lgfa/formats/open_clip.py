@@ -15,6 +15,7 @@ from ..errors import LGFAError, reading, reason
 from ..optional import package
 from . import tables
 from .build import check_fit, copy_weights
+from .kinds import check_stored
 from .layouts import hf_clip
 from .layouts.openai_clip import clip_weights, is_openai, trained
 from .recognition import candidates, read
@@ -51,7 +52,7 @@ def from_open_clip(
     with reading("" if pretrained else name, "its settings"):
         config = _config(model_cfg, preprocess)
         if name.startswith(FOLDER):
-            config.check_stored()
+            check_stored(config)
     if weights is None:
         return CLIP(config)
     with reading(file, "its weights"):

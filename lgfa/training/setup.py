@@ -14,6 +14,7 @@ from torch import nn
 
 from ..config import MotionConfig
 from ..embed.clip import CLIP
+from ..formats.kinds import check_stored
 from ..frames import latent_space
 from ..frames.stylegan2 import Generator
 from ..motion.model import MotionModel
@@ -105,7 +106,7 @@ def new_motion(
     """A motion model with random weights on the generator's device; the global random state is
     left as it was. LGFAError for a CLIP that could not be stored with the trained model."""
     if own_encoders:
-        clip.config.check_stored()
+        check_stored(clip.config)
     config = MotionConfig(
         embed_dim=clip.embed_dim, num_layers=generator.num_layers, w_dim=generator.config.w_dim,
         resolution=generator.resolution, **choices)
