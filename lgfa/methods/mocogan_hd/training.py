@@ -31,6 +31,7 @@ from ...errors import LGFAError
 from ...frames import latent_space
 from ...frames.stylegan2 import Generator
 from ...nn.covariance import principal_axes
+from ...nn.random import fresh_weights
 from ...toon import sampling, videos
 from ...training import checkpoints, loop, resume
 from ...training.average import Average, warming
@@ -127,8 +128,7 @@ class Training:
         self.generator, self.settings = generator, settings
         self.device = generator.latent_avg.device
         self.rng = torch.Generator().manual_seed(SEED)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(SEED)
+        with fresh_weights(SEED):
             self._networks()
         self.pool = make_pool(generator, settings.pool, settings.resolution, self.rng)
         self.clock = resume.Clock()

@@ -19,6 +19,7 @@ from torch import Tensor
 from ... import formats
 from ...errors import LGFAError
 from ...nn.modules import half, normal_tensors
+from ...nn.random import fresh_weights
 from ...training import loop, resume, setup
 from ..baselines import Parts
 from .mapper import LatentMapper, Mapped, MapperConfig, file_name
@@ -116,8 +117,7 @@ def fresh(text: str, generator: torch.nn.Module) -> LatentMapper:
     """An untrained mapper for a generator; always the same one."""
     config = MapperConfig(text, generator.num_layers, generator.config.w_dim, norm="channels",
                           resolution=generator.resolution)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(SEED)
+    with fresh_weights(SEED):
         return LatentMapper(config).to(generator.latent_avg.device)
 
 
