@@ -11,35 +11,28 @@ if sys.argv[:1] == ["-m"]:      # `python -m lgfa` begins: signals are looked af
 
     signals.install()
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .errors import LGFAError
+from .registry import on_first_use
 from .version import __version__
 
 if TYPE_CHECKING:
     from .animate import Animator, Clip
     from .formats.loading import load_clip, load_encoder, load_generator, load_identity, load_motion
+    from .methods.method import Prompt
 
 __all__ = [
-    "Animator", "Clip", "LGFAError", "__version__", "load_clip", "load_encoder", "load_generator",
-    "load_identity", "load_motion",
+    "Animator", "Clip", "LGFAError", "Prompt", "__version__", "load_clip", "load_encoder",
+    "load_generator", "load_identity", "load_motion",
 ]
 
 _HOMES = {
-    "Animator": "animate", "Clip": "animate", **dict.fromkeys(
+    "Animator": "animate", "Clip": "animate", "Prompt": "methods.method", **dict.fromkeys(
         ("load_clip", "load_encoder", "load_generator", "load_identity", "load_motion"),
         "formats.loading"),
 }
-
-
-def __getattr__(name: str) -> Any:
-    """Imports a public name's module when it is first asked for."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
-    globals()[name] = value
-    return value
+__getattr__ = on_first_use(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import importlib
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,3 +136,17 @@ def stands_for(reference: str, cls: type) -> bool:
     """Whether "module:Class" means this class, whose module is not imported for the answer."""
     module, _, name = reference.partition(":")
     return (cls.__module__, cls.__name__) == (f"{__package__}.{module}", name)
+
+
+def on_first_use(
+    package: str,                           # its __name__
+    homes: Mapping[str, str],               # public name -> module of the package that has it
+) -> Callable[[str], Any]:
+    """The package's `__getattr__`: a public name's module is imported when it is asked for."""
+    def get(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(f".{homes[name]}", package), name)
+        setattr(sys.modules[package], name, value)
+        return value
+    return get
