@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lgfa.drawn.captions import Words
-from lgfa.drawn.table import Parameter, category, limits
+from lgfa.drawn.parameters import Parameter, category, limits
 from lgfa.drawn.world import World
 from lgfa.evaluate.bundled import Report
 

@@ -1,2 +1,2 @@
 """What drawn domains have in common, whatever they draw: world.py (all that trainings and reports
-ask of one; open it first), table.py, captions.py, attributes.py. toon/ is such a domain."""
+ask of one; open it first), parameters.py, captions.py, attributes.py. toon/ is such a domain."""

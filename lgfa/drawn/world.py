@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .captions import Words
-from .table import Parameter, limits
+from .parameters import Parameter, limits
 
 
 class Draws(Protocol):

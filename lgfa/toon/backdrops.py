@@ -4,7 +4,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..drawn.table import Colour, category_weights
+from ..drawn.parameters import Colour, category_weights
 from .canvas import Face, Window, circle, ellipse, rounded_box
 from .parameters import BACKDROP, INDEX
 

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from ..drawn.table import Colour, palette
+from ..drawn.parameters import Colour, palette
 from .parameters import HAIR, INDEX, POSE, SKIN
 
 Number = Tensor | float

@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..drawn.captions import Phrases, Words
-from ..drawn.table import category
+from ..drawn.parameters import category
 from . import parameters
 from .parameters import EXPRESSION_NAMES, INDEX
 

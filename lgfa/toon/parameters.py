@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..drawn.table import Parameter
+from ..drawn.parameters import Parameter
 
 IDENTITY = (
     Parameter("skin", 0, 1, "skin tone, light to dark"),

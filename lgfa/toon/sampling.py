@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..drawn.table import PLATEAU, limits
+from ..drawn.parameters import PLATEAU, limits
 from .parameters import (
     BACKDROP,
     EXPRESSION_SLICE,

@@ -18,6 +18,7 @@ from ..formats.kinds import check_stored
 from ..frames import latent_space
 from ..frames.stylegan2 import Generator
 from ..motion.model import MotionModel
+from ..nn.random import fresh_weights
 from ..registry import DOMAINS, named
 from .config import TrainConfig
 from .data import SampleSource, Source, check_truncation
@@ -110,8 +111,7 @@ def new_motion(
     config = MotionConfig(
         embed_dim=clip.embed_dim, num_layers=generator.num_layers, w_dim=generator.config.w_dim,
         resolution=generator.resolution, **choices)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with fresh_weights(seed):
         motion = MotionModel(config)
     if own_encoders:
         motion.adopt(clip)

@@ -13,9 +13,7 @@ import torch
 from pictures import as_x, ramp, sentence
 from PIL import Image
 
-from lgfa.media.images import (
-    read_image,
-)
+from lgfa.media.images import read_image
 
 
 def claim(width: int, height: int) -> bytes:

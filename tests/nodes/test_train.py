@@ -297,7 +297,7 @@ def test_strange_generator_without_losses(learn):
 def test_defaults_teach_the_toon_faces_new_words(run, domain):
     """Seen by the attribute network, which no training knows, on people whom none has met."""
     from lgfa import formats
-    from lgfa.drawn.table import category
+    from lgfa.drawn.parameters import category
     from lgfa.evaluate.bundled import people_stills
     from lgfa.evaluate.toon import REPORT
     from lgfa.toon.parameters import BACKDROP, INDEX

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from ...config import GeneratorConfig
-from ...drawn.table import category_weights, palette
+from ...drawn.parameters import category_weights, palette
 from ...frames.stylegan2 import Generator
 from ...nn.random import fresh_weights
 from ...toon.parameters import BACKDROP, HAIR, INDEX, IRIS, SHIRT, SKIN

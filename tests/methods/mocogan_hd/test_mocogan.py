@@ -14,7 +14,7 @@ from tiny import LAYERS, W_DIM, tiny_generator
 from lgfa import formats
 from lgfa.animate import Animator
 from lgfa.config import GeneratorConfig, check_fits
-from lgfa.drawn.table import limits
+from lgfa.drawn.parameters import limits
 from lgfa.errors import LGFAError
 from lgfa.formats import kinds
 from lgfa.frames.stylegan2 import Generator
