@@ -5,6 +5,8 @@
 # Tests inside ComfyUI run where COMFYUI_DIR (default ~/ComfyUI) holds one; what it needs is
 # installed into .venv first, all but torchaudio, whose builds lag behind those of torch.
 #
+# TESTS_AT_ONCE=1 runs the tests one after the other.
+#
 # PYTHON=python3.12 picks the interpreter; PIP_ARGS is handed to pip, for example
 # PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu" for a small torch without CUDA.
 
@@ -12,8 +14,10 @@ PYTHON ?= python3
 PIP_ARGS ?=
 OUT ?= outputs/demo
 COMFYUI_DIR ?= $(HOME)/ComfyUI
+TESTS_AT_ONCE ?= 2
 VENV := .venv
 RUN := $(VENV)/bin/python
+PYTEST = $(RUN) -m pytest -q -n $(TESTS_AT_ONCE) --dist loadfile
 STAMP := $(VENV)/.installed
 COMFYUI := $(wildcard $(COMFYUI_DIR)/requirements.txt)
 COMFYUI_STAMP := $(if $(COMFYUI),$(VENV)/.comfyui)
@@ -41,10 +45,10 @@ $(VENV)/.comfyui: $(STAMP) $(COMFYUI)
 	@touch $@
 
 test: $(STAMP) $(COMFYUI_STAMP)
-	COMFYUI_DIR=$(COMFYUI_DIR) $(RUN) -m pytest -q -m "not slow"
+	COMFYUI_DIR=$(COMFYUI_DIR) $(PYTEST) -m "not slow"
 
 test-all: $(STAMP) $(COMFYUI_STAMP)
-	COMFYUI_DIR=$(COMFYUI_DIR) $(RUN) -m pytest -q
+	COMFYUI_DIR=$(COMFYUI_DIR) $(PYTEST)
 
 lint: $(STAMP)
 	$(RUN) -m ruff check .

@@ -89,8 +89,8 @@ def add_parser(subparsers: Any) -> None:
                             "its last byte; files: each MB of them, up or down (default: 60)")
     group.add_argument("--row-timeout", type=SECONDS, metavar="SECONDS",
                        help="how long a row may run on the server, or wait there while no other "
-                            "row of the table ends; it is then stopped there and fails (default: "
-                            "no limit)")
+                            "row of the table begins or ends; it is then stopped there and fails "
+                            "(default: no limit)")
     group.add_argument("--max-result", type=_size, default="4G", metavar="SIZE",
                        help="the largest file to fetch, like 500M or 20G; also never more than "
                             "the disk has room for (default: 4G)")

@@ -37,7 +37,8 @@ from hostile_comfy import (
 from place import Place, served
 
 from lgfa.bulk import bounded, state
-from lgfa.bulk.comfyui import server, watch
+from lgfa.bulk.comfyui import run, server, watch
+from lgfa.bulk.show import Show
 from lgfa.cli import entry
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,6 +145,17 @@ def test_a_row_that_never_ends_is_stopped(place: Evil) -> None:
     assert place.only_b_fails("--row-timeout", 0.5) == \
         "it ran for more than 0.5 s (--row-timeout)."
     assert len(place.comfy.interrupted) == 1
+
+
+def test_the_time_of_rows_behind_begins_anew_when_one_begins(tmp_path: Path) -> None:
+    """Or a slow look at the server would end them together with the row before them."""
+    with state.State(tmp_path) as known:
+        runner = run.Runner(server.Server("127.0.0.1:9"), None, [], known, tmp_path, Show(),
+                            row_timeout=60.0)
+        runner.flying = {name: run.Flight(None, since=time.monotonic() - 59) for name in "bc"}
+        runner._wait_for(runner.flying["b"], "b", running=True)
+    assert runner.flying["b"].running and not runner.flying["c"].running
+    assert all(time.monotonic() - flight.since < 10 for flight in runner.flying.values())
 
 
 def test_a_row_that_never_begins_is_taken_back(place: Evil) -> None:

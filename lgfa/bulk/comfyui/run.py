@@ -90,7 +90,7 @@ class Runner:
                  out: Path, show: Show, at_once: int = 4, poll: float = 1.0,
                  previews: bool = False, row_timeout: float | None = None) -> None:
         """`at_once`: rows on the server at a time; `poll`: seconds between two looks at it;
-        `row_timeout`: seconds that a row may run, or wait while no other of ours ends."""
+        `row_timeout`: seconds that a row may run, or wait while no other of ours begins or ends."""
         self.server, self.workflow, self.jobs = server, workflow, jobs
         self.state, self.out, self.show = state, out, show
         self.at_once, self.poll, self.previews = at_once, poll, previews
@@ -224,9 +224,11 @@ class Runner:
 
     def _wait_for(self, flight: Flight, prompt_id: str, running: bool) -> None:
         """A row that is still on the server; it fails when its time is over."""
-        if running and not flight.running:
-            flight.since = time.monotonic()
+        begins = running and not flight.running
         flight.running, flight.missing = running, None
+        if begins:
+            flight.since = time.monotonic()
+            self._moved_on()
         if self.row_timeout and time.monotonic() - flight.since > self.row_timeout:
             stopped = self._quietly(self.server.stop, prompt_id)
             self._landed(prompt_id)
@@ -235,8 +237,12 @@ class Runner:
                        f"(--row-timeout){'' if stopped else ', and could not be stopped'}.")
 
     def _landed(self, prompt_id: str) -> None:
-        """A row is no longer on the server: the time of those behind it begins."""
+        """A row is no longer on the server."""
         self.flying.pop(prompt_id, None)
+        self._moved_on()
+
+    def _moved_on(self) -> None:
+        """A row of ours began or ended: the time of those behind it begins."""
         for flight in self.flying.values():
             if not flight.running:
                 flight.since = time.monotonic()
