@@ -133,9 +133,9 @@ def bare_clip(spec: str) -> tuple[str | None, str]:
     name, colon, file = spec.partition(":")
     if not colon or not file or os.path.exists(spec):
         return None, spec
-    import open_clip
+    from ..formats.open_clip import names
 
-    return (name, file) if name in open_clip.list_models() else (None, spec)
+    return (name, file) if name in names() else (None, spec)
 
 
 def chosen(tree: Any, part: str | None) -> Any:

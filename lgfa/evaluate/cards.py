@@ -55,9 +55,8 @@ def _card(
     lines: list[dict[str, Any]],            # its figures
 ) -> str:
     domain, kind = report.world.name, file.stem
-    own = safetensors_io.own_header(safetensors_io.read_header(file), file) or {}
-    info = own.get("info")
-    if not isinstance(info, dict):
+    info = safetensors_io.read_info(file)
+    if info is None:
         raise LGFAError(
             f"{file} does not say how it was made: train it by `lgfa.{domain} {kind}`.")
     what, how = report.cards[kind]

@@ -14,6 +14,7 @@ from .. import formats
 from ..errors import LGFAError
 from ..files import remove_leftovers
 from ..formats import names
+from ..formats.safetensors_io import read_info
 from ..hashes import file_hash, network_hash, text_hash
 from ..methods.baselines import Parts, baseline
 from ..methods.method import Embedded, Method, Prompt, as_method
@@ -193,9 +194,5 @@ def _slug(name: str) -> str:
 
 def _minutes(file: Path) -> float:
     """Minutes of training that a file's header tells; 0 where it tells none."""
-    from ..formats import safetensors_io
-
-    own = safetensors_io.own_header(safetensors_io.read_header(file), file) or {}
-    info = own.get("info")
-    minutes = info.get("minutes") if isinstance(info, dict) else None
+    minutes = (read_info(file) or {}).get("minutes")
     return float(minutes) if isinstance(minutes, (int, float)) and 0 <= minutes < 1e9 else 0.0

@@ -113,6 +113,14 @@ def own_header(header: Mapping[str, Any], path: Path) -> dict[str, Any] | None:
     return own
 
 
+def read_info(path: Path) -> dict[str, Any] | None:
+    """What our own file says of how it was made, by its header alone; None where it says nothing.
+    """
+    own = own_header(read_header(path), path) or {}
+    info = own.get("info")
+    return info if isinstance(info, dict) else None
+
+
 def _metadata(header: Mapping[str, Any]) -> dict[str, Any]:
     """The texts in a header; none where they are no table."""
     found = header.get("__metadata__")

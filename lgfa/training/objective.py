@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ..config import check_fits
 from ..errors import LGFAError
 from ..frames.latent_space import samples, spread
 from ..nn.covariance import floored, whitening
@@ -166,14 +167,7 @@ class Objective(nn.Module):
     def check(self) -> None:
         """Raises LGFAError when the parts do not fit each other."""
         config, motion, generator = self.config, self.motion, self.generator
-        sizes = {"the motion model": (motion.config.num_layers, motion.config.w_dim),
-                 "the generator": (generator.num_layers, generator.config.w_dim)}
-        wanted = sizes["the generator"]
-        for name, size in sizes.items():
-            if size != wanted:
-                raise LGFAError(f"{name} has {size[0]} codes of length {size[1]} an image, the "
-                                f"generator {wanted[0]} of {wanted[1]}: they do not belong "
-                                "together.")
+        check_fits("motion model", motion.config, generator.config)
         if motion.config.train_frames != config.frames:
             raise LGFAError(f"the motion model was made for training clips of "
                             f"{motion.config.train_frames} frames, the settings say "
