@@ -75,7 +75,8 @@ def report(tree: Any, form: Any, several: bool = False, keys: bool = False) -> N
     row("format", form.name)
     row("network", recognition.what(form.kind) + (f" (--part {part})" if several and part else ""))
     for one in config if isinstance(config, tuple) else (config,):
-        row("settings", settings(one))
+        if one is not None:
+            row("settings", settings(one))
     count = sum(tensor.numel() for tensor in weights.values())
     size = sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
     types = ", ".join(sorted({str(t.dtype).removeprefix("torch.") for t in weights.values()}))

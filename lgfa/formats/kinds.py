@@ -13,7 +13,7 @@ from ..errors import LGFAError
 from ..registry import KINDS, named, stands_for
 
 LIMIT = 1_000_000           # no number in a network's settings comes near it
-LIMIT_LENGTH = 64           # .. no list is longer
+LIMIT_LENGTH = 64           # .. no list is longer, unless its settings say so (LONGEST)
 LIMIT_TEXT = 10_000         # .. and no text
 
 # What a file may say of a CLIP, and the type of each; an allow-list (check_stored).
@@ -64,21 +64,23 @@ def settings(network: torch.nn.Module) -> dict[str, Any]:
 
 
 def configs(kind: str, plain: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Frozen settings from plain data, one for each argument of the network's constructor."""
+    """Frozen settings from plain data, one for each argument of the network's constructor; None
+    for parts that the network does not have, but not at the end."""
     if kind not in KINDS:
         raise LGFAError(f"the file holds a network of the unknown kind {kind!r}; "
                         f"known are {', '.join(KINDS)}: a newer version may read it.")
     out = []
     for attribute, reference in KINDS[kind].configs:
         values = plain.get(attribute)
-        if values is None and out:          # a motion model without a CLIP of its own
+        if values is None and out:          # a motion model without a CLIP of its own, or words
+            out.append(None)
             continue
         cls = named(reference)
         known = {field.name for field in dataclasses.fields(cls)}
         if not isinstance(values, Mapping):
             raise LGFAError(f"the {KINDS[kind].what}'s settings ({attribute}) are missing, or no "
                             f"table: the file is damaged.")
-        _check_plain(values, kind)
+        _check_plain(values, kind, getattr(cls, "LONGEST", LIMIT_LENGTH))
         strange = sorted(set(values) - known)
         if strange:
             raise LGFAError(f"the {KINDS[kind].what}'s settings hold the unknown "
@@ -90,6 +92,8 @@ def configs(kind: str, plain: Mapping[str, Any]) -> tuple[Any, ...]:
                             f"file is damaged.")
         out.append(cls(**values))
         check_stored(out[-1])
+    while out[-1] is None:
+        out.pop()
     return tuple(out)
 
 
@@ -123,7 +127,7 @@ def _check_setting(name: str, value: Any, hint: Any) -> None:
                         f"file is damaged or was made to do harm.")
 
 
-def _check_plain(value: Any, kind: str, depth: int = 0) -> None:
+def _check_plain(value: Any, kind: str, longest: int, depth: int = 0) -> None:
     """Refuses settings that are no plain numbers and words, or larger than any network's."""
     if isinstance(value, bool) or value is None:
         return
@@ -132,10 +136,10 @@ def _check_plain(value: Any, kind: str, depth: int = 0) -> None:
     elif isinstance(value, int | float):
         fine = abs(value) <= LIMIT              # not of NaN
     else:
-        fine = isinstance(value, Mapping | list) and len(value) <= LIMIT_LENGTH and depth < 4
+        fine = isinstance(value, Mapping | list) and len(value) <= longest and depth < 4
     if not fine:
         raise LGFAError(f"the {KINDS[kind].what}'s settings hold something that no network has: "
                         f"the file is broken or made to do harm.")
     if isinstance(value, Mapping | list):
         for item in value.values() if isinstance(value, Mapping) else value:
-            _check_plain(item, kind, depth + 1)
+            _check_plain(item, kind, longest, depth + 1)

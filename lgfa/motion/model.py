@@ -6,6 +6,7 @@
     w(i) = w_s + H_t(z(i))                  frames' codes (eq. 7)
 
 With a sampled still that nobody shows to E_v there is no z_v: z(1) = z_t and w_s = w_inv.
+What the model knows of language, and what it takes a sentence for, is in understanding.py.
 """
 from __future__ import annotations
 
@@ -23,17 +24,19 @@ from ..nn.batch import same_count
 from ..nn.ops import scaled_leaky_relu
 from .mappers import Mapper
 from .recurrent import RecurrentMotion
+from .understanding import Understanding, Vocabulary, VocabularyConfig
 
 CHUNK = 256             # frames that pass the motion mapper at once when nothing is learned
 
 
 class MotionModel(nn.Module):
-    """E_v and E_t (optional), M, H_v (optional) and H_t."""
+    """E_v and E_t (optional), M, H_v (optional) and H_t; the words that it knows (optional)."""
 
     def __init__(
         self,
         config: MotionConfig,                       # sizes and choices
         clip_config: ClipConfig | None = None,      # its own encoders; None = they are lent
+        words_config: VocabularyConfig | None = None,   # its words; None = it has none
     ) -> None:
         super().__init__()
         self.config = config
@@ -46,6 +49,7 @@ class MotionModel(nn.Module):
         self.rnn = RecurrentMotion(config)
         self.v_mapper = Mapper(config) if config.visual_mapper else None
         self.t_mapper = Mapper(config)
+        self.words = None if words_config is None else Vocabulary(words_config, config.embed_dim)
 
         # Turns the mappers' output into W units; the root of W's covariance keeps the offsets
         # in the span in which the generator was trained.
@@ -100,6 +104,26 @@ class MotionModel(nn.Module):
     def latent_unit(self) -> Tensor:
         """Spread of each number of a style code [w_dim]; ones before `set_latent_scale`."""
         return covariance.deviations(self.latent_scale)
+
+    # ---- language
+
+    @property
+    def words_config(self) -> VocabularyConfig | None:
+        """The settings of its words, which its file keeps."""
+        return None if self.words is None else self.words.config
+
+    @torch.no_grad()
+    def understand(
+        self,
+        texts: str | Sequence[str],             # sentences
+        clip: CLIP | None = None,               # encoders to borrow when the model has none
+        z_t: Tensor | None = None,              # the sentences' codes [B, d], if they are known
+    ) -> list[Understanding] | None:
+        """What the model takes each sentence for; None for a model without words."""
+        if self.words is None:
+            return None
+        texts = [texts] if isinstance(texts, str) else list(texts)
+        return self.words.understand(texts, self.encode_text(texts, clip) if z_t is None else z_t)
 
     # ---- the four stages
 
