@@ -26,7 +26,8 @@ from .formats.latents import load_latents, save_latents
 from .frames.render import Progress, render
 from .frames.stylegan2 import Generator
 from .media.images import MIN_SIDE, read_image, square
-from .methods.method import FPS, Method, Prompt, as_method, as_prompts, class_for
+from .methods.method import FPS, Embedded, Method, Prompt, as_method, as_prompts, class_for
+from .motion.understanding import Understanding, warn
 from .registry import METHODS
 from .trajectory.chain import perform
 from .trajectory.timing import check_motion
@@ -41,6 +42,8 @@ class Clip:
     fps: float = FPS                        # frames a second
     texts: tuple[str, ...] = ()             # the sentences, in order
     seed: int = 0                           # of the motion
+    understood: tuple[Understanding | None, ...] = ()   # what the model took each prompt for; None
+    #                                         where it has no saying
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -118,6 +121,15 @@ class Animator:
         return self._inverted(self._still(image))
 
     @torch.no_grad()
+    def understand(
+        self, text: str | Prompt | Sequence[str | Prompt],      # one prompt, or several
+    ) -> tuple[Understanding | None, ...]:
+        """What the model takes each prompt for; None from one that cannot tell (methods of other
+        papers, older files)."""
+        prompts = self._prompts(text)
+        return tuple(self.method.understand(prompt) for prompt in prompts)
+
+    @torch.no_grad()
     def trajectory(
         self,
         image: Any,                         # image, latent [L, w_dim] or .safetensors of latents
@@ -132,17 +144,17 @@ class Animator:
         content: bool | None = None,        # add H_v(z_v) to the code; None = for images only
         add: bool = False,                  # later sentences add to what came before (paper IV-E2);
         #                                     else that fades while they come
+        told: Callable[[Understanding | None], object] = lambda understood: None,
+        #                                     called with what each prompt is taken for
     ) -> Tensor:
-        """Codes of exactly `frames` frames [T, L, w_dim], float32 on the CPU; frame 1 = still."""
-        prompts = as_prompts(text)
-        check_motion(frames, seed, strength, easing, hold, loop, ping_pong, len(prompts))
-        if self.method is None:
-            raise LGFAError("a sentence needs a motion model: give one.")
-        for prompt in prompts:
-            prompt.check_for(self.method)
+        """Codes of exactly `frames` frames [T, L, w_dim], float32 on the CPU; frame 1 = still.
+        Warns of sentences that the model does not surely know."""
+        check_motion(frames, seed, strength, easing, hold, loop, ping_pong, len(as_prompts(text)))
+        prompts = self._prompts(text)
         w, x, is_image = self._start(image)
 
         embedded = [self.method.embed(x, prompt) for prompt in prompts]
+        self._tell(prompts, embedded, told)
         if content if content is not None else is_image:
             w = self.method.content(w, embedded[0])
 
@@ -179,12 +191,13 @@ class Animator:
         **motion: Any,                      # easing, hold, loop, ping_pong, content, add
     ) -> Clip:
         """Still and prompts -> Clip. Stopped early, it holds the frames that were finished."""
-        prompts = as_prompts(text)
-        latents = self.trajectory(image, prompts, frames, seed, strength, **motion)
+        prompts, understood = as_prompts(text), []
+        latents = self.trajectory(image, prompts, frames, seed, strength, told=understood.append,
+                                  **motion)
         parts = list(self.render(latents, chunk, noise, progress, should_stop))
         done = torch.cat(parts) if parts else torch.zeros(0, *[self.generator.resolution] * 2, 3)
         texts = tuple(prompt.text for prompt in prompts if prompt.text)
-        return Clip(done, latents[:len(done)], float(fps), texts, seed)
+        return Clip(done, latents[:len(done)], float(fps), texts, seed, tuple(understood))
 
     # ---- inside
 
@@ -194,6 +207,28 @@ class Animator:
                            ("motion model", self.method)):
             if part is not None:
                 check_fits(what, part, self.generator.config)
+
+    def _prompts(self, text: str | Prompt | Sequence[str | Prompt]) -> tuple[Prompt, ...]:
+        """The prompts, if there is a method that can read them."""
+        prompts = as_prompts(text)
+        if self.method is None:
+            raise LGFAError("a sentence needs a motion model: give one.")
+        for prompt in prompts:
+            prompt.check_for(self.method)
+        return prompts
+
+    def _tell(
+        self,
+        prompts: Sequence[Prompt],
+        embedded: Sequence[Embedded],       # of each
+        told: Callable[[Understanding | None], object],
+    ) -> None:
+        """Tells what each prompt is taken for, and warns of what is not surely known."""
+        understood = [self.method.understand(prompt, read)
+                      for prompt, read in zip(prompts, embedded, strict=True)]
+        for one in understood:
+            told(one)
+        warn(understood)
 
     def _still(self, image: Any) -> Tensor:
         """Image -> [1,3,R,R], -1..1, R the generator's resolution, on its device."""

@@ -86,6 +86,9 @@ def _add_input(group: Any) -> None:
                             "without it render them again")
     group.add_argument("--text", action="append", metavar="SENTENCE",
                        help='"The person is smiling"; repeat it for one expression after another')
+    group.add_argument("--strict", action="store_true",
+                       help="refuse a --text that is like no word that the motion model knows "
+                            "(python -m lgfa words lists them), instead of a warning")
     group.add_argument("--truncation", type=float, default=0.7, metavar="PSI",
                        help="how far --sample strays from the average face of a generator "
                             "without a domain (default: 0.7)")
@@ -145,6 +148,7 @@ def _add_output(group: Any) -> None:
 def animate(args: argparse.Namespace) -> None:
     """Everything that can be refused is refused before a network is loaded."""
     from ..media.clips import check_target, write
+    from ..motion.understanding import refuse_unknown
 
     if not args.text and args.latents is None:
         raise LGFAError('there is no sentence: add --text "The person is smiling".')
@@ -155,6 +159,8 @@ def animate(args: argparse.Namespace) -> None:
     check_target(args.out, fps, count)
 
     animator = _animator(args)
+    if args.strict and args.text:
+        refuse_unknown(animator.understand(args.text), "say it otherwise, or leave out --strict")
     latents = _latents(args, animator, stored, count)
     frames = animator.render(latents, args.chunk, args.noise, None if args.quiet else _progress)
     write(args.out, frames, fps, len(latents))

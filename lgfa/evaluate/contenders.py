@@ -18,6 +18,7 @@ from ..formats.safetensors_io import read_info
 from ..hashes import file_hash, network_hash, text_hash
 from ..methods.baselines import Parts, baseline
 from ..methods.method import Embedded, Method, Prompt, as_method
+from ..motion.understanding import Understanding
 from ..registry import BASELINES
 from ..training.toon.variants import VARIANTS, train_variant
 from ..trajectory.chain import straight
@@ -88,6 +89,9 @@ class Straight(Method):
 
     def embed(self, still: Tensor | None, prompt: Prompt) -> Embedded:
         return self.method.embed(still, prompt)
+
+    def understand(self, prompt: Prompt, embedded: Embedded | None = None) -> Understanding | None:
+        return self.method.understand(prompt, embedded)
 
     def content(self, w_inv: Tensor, embedded: Embedded) -> Tensor:
         return self.method.content(w_inv, embedded)

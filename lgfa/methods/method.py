@@ -18,6 +18,7 @@ from ..embed.e4e import Encoder
 from ..embed.sentences import check_text
 from ..errors import LGFAError
 from ..formats import kinds
+from ..motion.understanding import Understanding
 from ..registry import KINDS, METHODS, named
 from ..trajectory.chain import straight
 
@@ -110,6 +111,11 @@ class Method:
         """Picture [1,3,R,R], -1..1 (None where nobody asks for it), and prompt -> what was read.
         LGFAError for a prompt that it cannot show."""
         raise NotImplementedError
+
+    def understand(self, prompt: Prompt, embedded: Embedded | None = None) -> Understanding | None:
+        """What the prompt's sentence is taken for, `embedded` being what `embed` made of it where
+        that is known; None where there is no saying."""
+        return None
 
     def content(self, w_inv: Tensor, embedded: Embedded) -> Tensor:
         """Inverted code [1,L,w_dim] -> content code w_s [1,L,w_dim], the still of the clip."""

@@ -7,6 +7,7 @@ from ..embed.clip import CLIP
 from ..embed.e4e import Encoder
 from ..errors import LGFAError
 from ..motion.model import MotionModel
+from ..motion.understanding import Understanding
 from .method import Embedded, Method, Prompt
 
 
@@ -37,6 +38,11 @@ class Recurrent(Method):
     def embed(self, still: Tensor | None, prompt: Prompt) -> Embedded:
         z_t = self.motion.encode_text([prompt.text], self.clip)
         return Embedded(self.motion.encode_image(still, self.clip), z_t)
+
+    def understand(self, prompt: Prompt, embedded: Embedded | None = None) -> Understanding | None:
+        z_t = None if embedded is None else embedded.z_t
+        found = self.motion.understand([prompt.text], self.clip, z_t)
+        return found[0] if found else None
 
     def content(self, w_inv: Tensor, embedded: Embedded) -> Tensor:
         return self.motion.content(w_inv, z_v=embedded.z_v)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -58,8 +58,13 @@ class Understanding:
             others = ", ".join(f"'{name}' ({value:.2f})" for name, value in self.nearest[1:])
             return (f"{text} is perhaps '{word}' ({similarity:.2f}): the model is unsure"
                     + (f"; it is less like {others}" if others else ""))
-        none = f"none of the {self.words} words" if self.words > 1 else "not the one word"
-        return f"{text} is like {none} that this model knows; nearest: {word} {similarity:.2f}"
+        none = f"like none of the {self.words} words" if self.words > 1 else "not like the one word"
+        return f"{text} is {none} that this model knows; nearest: {word} {similarity:.2f}"
+
+    def plain(self) -> dict[str, Any]:
+        """Everything as JSON has it, the sentence for people too."""
+        return {**asdict(self), "nearest": [list(one) for one in self.nearest],
+                "sentence": self.sentence()}
 
 
 def warn(understood: Iterable[Understanding | None]) -> None:
