@@ -1,7 +1,8 @@
-"""The one exception that a user's input can cause, and what turns others into it."""
+"""The one exception that a user's input can cause, what turns others into it, and warnings."""
 from __future__ import annotations
 
 import numbers
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,6 +21,18 @@ class LGFAError(ValueError):
 
     def __init__(self, text: object = "") -> None:
         super().__init__(printable(text))
+
+
+class LGFAWarning(UserWarning):
+    """One sentence for the user: what came out otherwise than they may think, and what to do.
+
+    A class of its own tells our warnings from other libraries' news about their future.
+    """
+
+
+def warn(text: str, stacklevel: int = 1) -> None:
+    """Warns the user; `stacklevel` as of warnings.warn, seen from the caller."""
+    warnings.warn(printable(text), LGFAWarning, stacklevel=stacklevel + 1)
 
 
 def printable(text: object) -> str:

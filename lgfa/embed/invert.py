@@ -1,7 +1,6 @@
 """A picture -> the nearest latent that the encoder finds, and how near that is."""
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..config import check_fits
-from ..errors import LGFAError
+from ..errors import LGFAError, warn
 from .e4e import Encoder
 
 if TYPE_CHECKING:
@@ -38,9 +37,9 @@ def warn_unlike(distances: Tensor, stacklevel: int = 2) -> None:
     if unlike:
         count = len(distances)
         which = "" if count == 1 else f" {', '.join(str(i + 1) for i in unlike)} of {count}"
-        warnings.warn(f"the still that the generator found is unlike the image{which}: the image "
-                      "should show one face, cut out and upright as in the training images of the "
-                      "generator.", stacklevel=stacklevel + 1)
+        warn(f"the still that the generator found is unlike the image{which}: the image should "
+             "show one face, cut out and upright as in the training images of the generator.",
+             stacklevel + 1)
 
 
 def distance(x: Tensor, y: Tensor) -> Tensor:

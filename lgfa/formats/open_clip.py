@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import torch
 
 from ..config import ClipConfig
 from ..embed.clip import CLIP, check_towers
-from ..errors import LGFAError, reading, reason
+from ..errors import LGFAError, reading, reason, warn
 from ..optional import package
 from . import tables
 from .build import check_fit, copy_weights
@@ -46,8 +45,8 @@ def from_open_clip(
         model_cfg["quick_gelu"] = True
     elif file is not None and pretrained is not None and not preprocess \
             and f"{name}-quickgelu" in names():
-        warnings.warn(f"{file} does not say its activation; if these are OpenAI's weights, "
-                      f"give the name {name}-quickgelu.", stacklevel=2)
+        warn(f"{file} does not say its activation; if these are OpenAI's weights, give the name "
+             f"{name}-quickgelu.", stacklevel=2)
 
     with reading("" if pretrained else name, "its settings"):
         config = _config(model_cfg, preprocess)

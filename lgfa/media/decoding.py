@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from ..errors import LGFAError, is_out_of_memory, reading, reason
+from ..errors import LGFAError, is_out_of_memory, reading, reason, warn
 
 MIN_SIDE = 16                               # pixels; nothing of a face is left below
 MAX_PIXELS = 128_000_000                    # a 108 megapixel photograph passes, a bomb does not
@@ -135,8 +135,7 @@ def _left(source: Path | bytes, name: str, error: Exception) -> Image.Image:
         raise LGFAError(f"{name} is damaged ({why}): only {1 - lost:.0%} of its picture is left, "
                         f"get the file anew.")
     rest = f"{lost:.0%} of its picture is missing" if lost >= 0.005 else "its end is missing"
-    warnings.warn(f"{name} is damaged ({why}): {rest}; what it still shows is taken.",
-                  stacklevel=6)
+    warn(f"{name} is damaged ({why}): {rest}; what it still shows is taken.", stacklevel=6)
     return picture
 
 

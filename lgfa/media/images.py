@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import math
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from ..errors import LGFAError, reading
+from ..errors import LGFAError, reading, warn
 from .decoding import MAX_PIXELS, MIN_SIDE, check_size, open_image
 
 __all__ = ["MAX_PIXELS", "MIN_SIDE", "check_batch", "check_masks", "from_uint8", "from_unit",
@@ -284,8 +283,8 @@ def _scale(x: Tensor, first: bool) -> Tensor:
     if low < floor - OVERSHOOT or high > 1 + OVERSHOOT:
         raise LGFAError(f"float pixels must lie in {range_name}, not {low:.3g}..{high:.3g}.")
     if first and low >= 0 and high > 0:
-        warnings.warn("a channels-first image is read as -1..1, but this one has no value below "
-                      "0: if it is 0..1, pass x * 2 - 1.", stacklevel=4)
+        warn("a channels-first image is read as -1..1, but this one has no value below 0: if it "
+             "is 0..1, pass x * 2 - 1.", stacklevel=4)
     return to_unit(x) if first else x.clamp(0, 1)
 
 

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config import Frozen
-from ..errors import LGFAError, printable, short
+from ..errors import LGFAError, LGFAWarning, printable, short
 
 VERDICTS = ("known", "unsure", "unknown")
 NEAREST = 3                 # words that an understanding names
@@ -71,7 +71,7 @@ def warn(understood: Iterable[Understanding | None]) -> None:
     """A warning for each sentence, told once, that the model does not surely know."""
     for one in dict.fromkeys(understood):
         if one is not None and not one.known:
-            warnings.warn(one.sentence() + ".", stacklevel=3)
+            warnings.warn(one.sentence() + ".", LGFAWarning, stacklevel=3)
 
 
 def refuse_unknown(understood: Iterable[Understanding | None], how: str = "") -> None:

@@ -6,14 +6,13 @@ of its own: equal generators give equal batches, so a resumed training goes on w
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import torch
 
-from ..errors import LGFAError, printable, reading
+from ..errors import LGFAError, printable, reading, warn
 from ..formats.latents import load_codes
 from ..hashes import tensor_hash, text_hash
 from .store import Store, read_code, read_still
@@ -168,7 +167,7 @@ class FolderSource:
         encoder: torch.nn.Module,           # Encoder; encodes on its device
         resolution: int,                    # side in pixels of the images handed out
         cache: str | Path | None = None,    # the store; None = FOLDER/.lgfa
-        report: Callable[[str], None] = warnings.warn,      # told of each skipped file
+        report: Callable[[str], None] = warn,     # told of each skipped file
         progress: Callable[[int, int], None] | None = None,     # (images done, images in all)
         turn: tuple[int, int] = (0, 1),     # this process and how many fill the store
     ) -> None:

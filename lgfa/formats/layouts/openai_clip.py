@@ -5,14 +5,13 @@ read, and the architecture follows from their shapes, as it does for Hugging Fac
 """
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 
 from ...config import ClipConfig
-from ...errors import LGFAError
+from ...errors import LGFAError, warn
 from .. import tables, trees
 from ..recognition import Format
 from ..unpickle import reader
@@ -131,13 +130,13 @@ def _guessed_activation(embed_dim: int, vision: Mapping[str, Any], text: Mapping
              text["width"], text["layers"], embed_dim)
     name = OPENAI_SHAPES.get(shape)
     if name is not None:
-        warnings.warn(
+        warn(
             f"the weights do not say their activation. They have the shapes of OpenAI's {name}, "
             f"so QuickGELU is taken; LAION's CLIPs of these shapes need GELU: for one of them put "
             f'its config.json beside the file, or give its name with it, as in "{name}:FILE".',
             stacklevel=3)
     else:
-        warnings.warn(
+        warn(
             "the weights do not say their activation, so GELU is taken, as LAION's CLIPs have it: "
             "if theirs is QuickGELU, put their config.json beside the file.", stacklevel=3)
     return name is not None

@@ -6,7 +6,6 @@ comparison lists it as left over.
 """
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ...config import GeneratorConfig
-from ...errors import LGFAError, shown
+from ...errors import LGFAError, shown, warn
 from ...frames import stylegan2
 from ...frames.latent_space import SAMPLES, random_z
 from ...nn.ops import equalized_linear, fir_kernel
@@ -71,8 +70,8 @@ def chosen(place: Place, fits: Callable[[Any], bool]) -> Any:
                         f"again.")
     if place.key in ("g", "G"):
         averaged = {"g": "g_ema", "G": "G_ema"}[place.key]
-        warnings.warn(f"this file has no averaged generator ({averaged}): its {place.key} is "
-                      f"taken, whose pictures are often worse.", UserWarning, stacklevel=2)
+        warn(f"this file has no averaged generator ({averaged}): its {place.key} is taken, whose "
+             f"pictures are often worse.", stacklevel=2)
     return place.value
 
 
@@ -211,9 +210,8 @@ def _draw_noise(state: dict[str, Tensor], maps: Mapping[str, torch.Size]) -> Non
     if missing:
         some = "no noise maps" if len(missing) == len(maps) else \
             f"{len(maps) - len(missing)} of {len(maps)} noise maps"
-        warnings.warn(f"this file stores {some} of its generator: new ones are drawn, always the "
-                      f"same; fine detail such as hair differs from the original's pictures.",
-                      UserWarning, stacklevel=2)
+        warn(f"this file stores {some} of its generator: new ones are drawn, always the same; "
+             f"fine detail such as hair differs from the original's pictures.", stacklevel=2)
 
 
 def mean_latent(
