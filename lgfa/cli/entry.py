@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from ..errors import LGFAError, is_out_of_memory, printable, reason, short
+from ..errors import LGFAError, LGFAWarning, is_out_of_memory, printable, reason, short
 from ..signals import STOPPED
 from ..version import __version__
-from . import ab_summary, animate, evaluate, files, queue, train
+from . import ab_summary, animate, evaluate, files, queue, train, words
 
 DESCRIPTION = """\
 Language-guided face animation: a still and a sentence become a clip.
@@ -51,6 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     ab_summary.add_parser(commands)
     files.add_parsers(commands)
     queue.add_parser(commands)
+    words.add_parser(commands)
     return parser
 
 
@@ -110,5 +111,5 @@ def _forget_output() -> None:
 
 def _show_warning(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
     """Our own warnings as one line; other libraries' news about their future are left out."""
-    if category is UserWarning:
+    if issubclass(category, LGFAWarning):
         print(f"warning: {message}", file=sys.stderr)

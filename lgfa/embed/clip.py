@@ -8,7 +8,6 @@ configuration that rebuilds the network without its file.
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -18,7 +17,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..config import ClipConfig
-from ..errors import LGFAError, reason
+from ..errors import LGFAError, reason, warn
 from ..optional import package
 from .sentences import check_text
 
@@ -96,7 +95,11 @@ class CLIP(nn.Module):
                             f"gives numbers up to {int(tokens.max()):,}: it was made for another "
                             "tokeniser, so it cannot read sentences here; give another CLIP.")
 
-    def tokenize(self, texts: Sequence[str]) -> torch.Tensor:
+    def tokenize(
+        self,
+        texts: Sequence[str],
+        quiet: bool = False,                # no warning
+    ) -> torch.Tensor:
         """Sentences -> [B, context_length] token numbers (int64, on the CPU).
 
         Lower-cases, joins white space, reads any script byte by byte. A sentence that is too
@@ -112,7 +115,7 @@ class CLIP(nn.Module):
 
         # Other tokenisers than CLIP's own (a few open_clip models) cut silently.
         tokenizer = self._tokenizer()
-        if hasattr(tokenizer, "sot_token_id"):
+        if hasattr(tokenizer, "sot_token_id") and not quiet:
             for text in texts:
                 self._check_length(text, tokenizer)
         return tokenizer(texts, context_length=self.context_length)
@@ -126,9 +129,8 @@ class CLIP(nn.Module):
         if len(tokens) > room:
             kept = tokenizer.decode(tokens[:room]).replace("\ufffd", "").strip()
             lost = tokenizer.decode(tokens[room:]).replace("\ufffd", "").strip()
-            warnings.warn(f"the text has {len(tokens)} tokens and CLIP reads {room}: it is cut "
-                          f"after \"{_tail(kept)}\", so \"{_head(lost)}\" is not read.",
-                          stacklevel=4)
+            warn(f"the text has {len(tokens)} tokens and CLIP reads {room}: it is cut after "
+                 f"\"{_tail(kept)}\", so \"{_head(lost)}\" is not read.", stacklevel=4)
 
     def _tokenizer(self) -> Any:
         # Shared by all copies, so it is not an attribute that deepcopy would copy.

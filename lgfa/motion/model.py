@@ -60,8 +60,10 @@ class MotionModel(nn.Module):
     # ---- preparation
 
     def adopt(self, clip: CLIP) -> None:
-        """Makes a trainable copy of `clip` the model's own encoders."""
+        """Makes a trainable copy of `clip` the model's own encoders; words that it knew by others
+        go."""
         _check_embed(self.config, clip.embed_dim)
+        self.words = None
         self.encoder = clip.trainable_copy()
         self.clip_config = clip.config
 
@@ -131,12 +133,13 @@ class MotionModel(nn.Module):
         self,
         texts: str | Sequence[str] | Tensor,    # sentences, or their tokens [B, context]
         clip: CLIP | None = None,               # encoders to borrow when the model has none
+        quiet: bool = False,                    # no warning of sentences that are cut
     ) -> Tensor:
         """z_t [B, d], unit vectors."""
         encoder = self._encoder(clip)
-        if isinstance(texts, Tensor):
-            return encoder.encode_tokens(texts)
-        return encoder.encode_text([texts] if isinstance(texts, str) else texts)
+        if not isinstance(texts, Tensor):
+            texts = encoder.tokenize([texts] if isinstance(texts, str) else texts, quiet)
+        return encoder.encode_tokens(texts)
 
     def encode_image(self, x: Tensor | None, clip: CLIP | None = None) -> Tensor | None:
         """z_v [B, d] of images x [B, 3, H, W] in -1..1; None without images, or when neither

@@ -12,6 +12,7 @@ from ..errors import LGFAError, reason
 
 LARGEST = 4 * 2**20                 # bytes of a prompt file; a hundred thousand words need less
 MOST = 1_000_000                    # sentences: words with their paraphrases, times templates
+PLAIN = "The person is "            # begins sentences, and says nothing of what is meant
 
 #: The paper's 28 words (IV-A).
 PAPER_WORDS = (
@@ -35,8 +36,11 @@ class Prompts:
         self,
         words: Sequence[str | Sequence[str]] = PAPER_WORDS,         # each with its paraphrases
         templates: Sequence[str] = ("The person is {}",),           # "{}" where the word goes
+        held_out: Sequence[str] = (),       # sentences that mean one of the words and are never
+        #                                     drawn: what the model makes of them says how it may
+        #                                     judge sentences that it does not know
     ) -> None:
-        self.templates = tuple(templates)
+        self.templates, self.held_out = tuple(templates), tuple(held_out)
         self.words = tuple((word,) if isinstance(word, str) else tuple(word) for word in words)
         self._check()
 
@@ -68,10 +72,22 @@ class Prompts:
                 words.append([part.strip() for part in line.split("|") if has_words(part)])
         return cls(words, given or templates)
 
+    @property
+    def names(self) -> list[str]:
+        """What each word is called: its first paraphrase, without "The person is"."""
+        return [word[0][len(PLAIN):] if word[0].lower().startswith(PLAIN.lower())
+                and has_words(word[0][len(PLAIN):]) else word[0] for word in self.words]
+
     def sentences(self) -> list[str]:
         """Every sentence that can be drawn."""
-        return [template.replace("{}", one) for word in self.words for one in word
-                for template in self.templates]
+        return [sentence for word in self.words for one in word for sentence in self.say(one)]
+
+    def say(
+        self,
+        one: str,                           # a word, or a paraphrase of one
+    ) -> list[str]:
+        """Its sentences, one for each template."""
+        return [template.replace("{}", one) for template in self.templates]
 
     def draw(
         self,
@@ -103,6 +119,8 @@ class Prompts:
         if sum(map(len, self.words)) * len(self.templates) > MOST:
             raise LGFAError(f"there are more than {MOST:,} sentences: give fewer words or "
                             "templates.")
+        for sentence in self.held_out:
+            check_text(sentence)
         seen: dict[str, int] = {}
         for index, word in enumerate(self.words):
             for one in word:

@@ -28,6 +28,7 @@ from .data import Source
 from .distributed import Ranks
 from .objective import Objective, TrainingBatch
 from .prompts import Prompts
+from .vocabulary import remember
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ class Trainer:
         self.note = note or (lambda sentence: None)
         prompts.check_batch(config.batch)
         self.ranks.rows(config.batch)
+        motion.words = None                 # of an earlier training; this one's come at its end
 
         # ComfyUI runs nodes in inference mode, whose tensors no gradient may touch.
         with torch.inference_mode(False), torch.enable_grad():
@@ -124,8 +126,7 @@ class Trainer:
                 begin=lambda done, saved: self._begin(done, saved, resume, held),
                 log=None if files is None else self._write_step, tell=self._tell,
                 should_stop=self.should_stop, note=self.note, ranks=self.ranks)
-            network = None if files is None else self.ranks.on_first(
-                lambda: self._write_network(files, end.step))
+            network = self.ranks.on_first(lambda: self._give(files, end.step))
             self.ranks.wait()
             return Result(end.step, end.stopped, self.values, end.checkpoint, network)
 
@@ -310,12 +311,16 @@ class Trainer:
 
     # ---- what it shows and gives
 
-    def _write_network(self, files: checkpoints.Numbered, done: int) -> Path:
-        """The network by itself, with averaged weights."""
+    def _give(self, files: checkpoints.Numbered | None, done: int) -> Path | None:
+        """The words that the model was taught, and with a folder the network by itself; both are
+        those of averaged weights."""
         from .. import formats
-        files.guard()
-        network = self.out / "motion.safetensors"
         with self.average.applied():
+            remember(self.motion, self.prompts, self.objective.lent)
+            if files is None:
+                return None
+            files.guard()
+            network = self.out / "motion.safetensors"
             formats.save(network, self.motion, {"step": done, "training": self._settings})
         return network
 
