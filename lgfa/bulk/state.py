@@ -9,6 +9,7 @@ import json
 import os
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,9 +100,12 @@ class State:
         """A row's files are about to be written; those of before count as ours too."""
         self._note({"event": "saving", "row": name, "files": files})
 
-    def done(self, name: str, files: list[str]) -> None:
-        """A row is finished, and its files are all there."""
-        self._note({"event": "done", "row": name, "files": files})
+    def done(self, name: str, files: list[str],
+             understood: Sequence[dict[str, Any]] = ()) -> None:
+        """A row is finished, and its files are all there; `understood` is what its sentences were
+        taken for, for those who read the file."""
+        told = {"understood": list(understood)} if understood else {}
+        self._note({"event": "done", "row": name, "files": files, **told})
 
     def failed(self, name: str, digest: str, reason: str, there: bool = False) -> None:
         """A row failed; the next run tries it again, or asks for it again if it is `there`."""

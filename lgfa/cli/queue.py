@@ -79,6 +79,10 @@ def add_parser(subparsers: Any) -> None:
                        help="rows on the server at a time (default: 4)")
     group.add_argument("--previews", action="store_true",
                        help="fetch previews too, not only what is saved")
+    group.add_argument("--strict", action="store_true",
+                       help="a row fails, and none of its files are fetched, when a sentence of it "
+                            "is like no word that the server's motion model knows; else its line "
+                            "says so")
     group.add_argument("--overwrite", action="store_true",
                        help="replace files of the same names that this command did not write")
     group.add_argument("--retries", type=whole(0), default=6, metavar="N",
@@ -173,7 +177,7 @@ def _run(args: argparse.Namespace, server: Any, flow: Any, rows: Any, state: Any
     from ..bulk.comfyui.run import Runner
 
     runner = Runner(server, flow, rows, state, args.out, show, args.jobs_at_once, args.poll,
-                    args.previews, args.row_timeout)
+                    args.previews, args.row_timeout, args.strict)
     try:
         tally = runner.run()
     except KeyboardInterrupt:
@@ -185,6 +189,9 @@ def _run(args: argparse.Namespace, server: Any, flow: Any, rows: Any, state: Any
     before = f", {tally.before} were finished before" if tally.before else ""
     show.line(f"{tally.total} rows: {tally.done} done{before}, {len(tally.failed)} failed; "
               f"{tally.files} files in {args.out}")
+    if tally.doubtful:
+        show.line(f"{tally.doubtful} of the rows that are done have a sentence that the motion "
+                  "model does not surely know: look at their lines.")
     if tally.failed:
         more = len(tally.failed) - 20
         show.line(f"failed: {', '.join(tally.failed[:20])}{f' and {more} more' * (more > 0)} "

@@ -13,6 +13,8 @@ from .jobs import Job
 from .server import LONGEST_LINE, one_line
 from .workflow import Workflow
 
+VERDICTS = ("known", "unsure", "unknown")
+MOST_SENTENCES = 100            # of a row that are told
 SUFFIX = r"\.[A-Za-z0-9]{1,10}"
 
 
@@ -69,6 +71,40 @@ def seconds(entry: dict[str, Any]) -> float | None:
     times = [data["timestamp"] for _, data in events(entry) if finite(data.get("timestamp"))]
     took = (times[-1] - times[0]) / 1000 if len(times) > 1 else math.nan
     return took if 0 <= took < 1e9 else None
+
+
+# ---- what its sentences were taken for
+
+def understood(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """What our nodes say of a row's sentences, each once: its text, the verdict (known, unsure,
+    unknown), the nearest words with their similarities, and a sentence for people."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    nodes = entry.get("outputs")
+    nodes = nodes if isinstance(nodes, dict) else {}
+    for node in sorted(nodes, key=node_order):
+        told = nodes[node].get("understood") if isinstance(nodes[node], dict) else None
+        for one in told[:MOST_SENTENCES] if isinstance(told, list) else ():
+            if isinstance(one, dict) and one.get("verdict") in VERDICTS:
+                text, said = (short(one_line(one.get(key)), LONGEST_LINE)
+                              for key in ("text", "sentence"))
+                found.setdefault((text, one["verdict"]), {
+                    "text": text, "verdict": one["verdict"], "nearest": _nearest(one),
+                    "sentence": said or f"{one['verdict']}: '{text}'"})
+    return list(found.values())[:MOST_SENTENCES]
+
+
+def _nearest(told: dict[str, Any]) -> list[list[Any]]:
+    """The words with their similarities, as far as they are such."""
+    pairs = told.get("nearest")
+    return [[short(one_line(pair[0])), pair[1]] for pair in (pairs if isinstance(pairs, list)
+                                                             else ())[:3]
+            if isinstance(pair, list) and len(pair) == 2 and one_line(pair[0]) and finite(pair[1])]
+
+
+def doubts(found: list[dict[str, Any]], verdicts: Iterable[str] = ("unsure", "unknown")) -> str:
+    """The sentences for people about what has one of the verdicts, in one line; "" for none."""
+    said = [one["sentence"] for one in found if one["verdict"] in tuple(verdicts)]
+    return short("; ".join(said), LONGEST_LINE)
 
 
 # ---- reasons

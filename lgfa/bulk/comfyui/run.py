@@ -48,6 +48,7 @@ class Tally:
     before: int = 0
     done: int = 0
     files: int = 0
+    doubtful: int = 0                           # done, though a sentence was not surely known
     failed: list[str] | None = None
     stopped: str = ""
 
@@ -88,13 +89,15 @@ class Runner:
 
     def __init__(self, server: Server, workflow: Workflow, jobs: list[Job], state: State,
                  out: Path, show: Show, at_once: int = 4, poll: float = 1.0,
-                 previews: bool = False, row_timeout: float | None = None) -> None:
+                 previews: bool = False, row_timeout: float | None = None,
+                 strict: bool = False) -> None:
         """`at_once`: rows on the server at a time; `poll`: seconds between two looks at it;
-        `row_timeout`: seconds that a row may run, or wait while no other of ours begins or ends."""
+        `row_timeout`: seconds that a row may run, or wait while no other of ours begins or ends;
+        `strict`: a row fails when the model does not know a sentence of it."""
         self.server, self.workflow, self.jobs = server, workflow, jobs
         self.state, self.out, self.show = state, out, show
         self.at_once, self.poll, self.previews = at_once, poll, previews
-        self.row_timeout = row_timeout
+        self.row_timeout, self.strict = row_timeout, strict
         self.odd, self.warned = 0, ""           # answers on the queue that made no sense
         self.waiting: deque[Job] = deque()
         self.flying: dict[str, Flight] = {}
@@ -273,6 +276,11 @@ class Runner:
         if reason is not None:
             self._fail(job, reason)
             return
+        understood = results.understood(entry)
+        unknown = results.doubts(understood, ["unknown"]) if self.strict else ""
+        if unknown:
+            self._fail(job, f"{unknown} (--strict).")
+            return
         found = results.outputs(entry, self.previews)
         if not found:
             blocked = self.watch.blocked.get(prompt_id) or "it finished without any file: the " \
@@ -287,12 +295,15 @@ class Runner:
         if flight.partial:
             self._fail(job, f"{len(files)} file(s) came, but a part was refused: {flight.partial}")
             return
-        self.state.done(job.name, files)
+        self.state.done(job.name, files, understood)
+        doubts = results.doubts(understood)
         self.tally.done += 1
         self.tally.files += len(files)
+        self.tally.doubtful += bool(doubts)
         took = results.seconds(entry)
         listed = ", ".join(files[:3]) + (f", .. ({len(files)} files)" if len(files) > 3 else "")
-        self._row(job, f"done{f' in {took:.1f} s' if took is not None else ''}: {listed}")
+        self._row(job, f"done{f' in {took:.1f} s' if took is not None else ''}: {listed}"
+                  + (f" - {doubts}" if doubts else ""))
 
     def _fetch(self, job: Job, found: list[dict[str, Any]]) -> list[str]:
         """Writes the row's files; those that an earlier version of the row left are removed."""
