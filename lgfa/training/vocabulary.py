@@ -96,5 +96,6 @@ def _left_out(
 def _foreign(prompts: Prompts) -> list[str]:
     """Sentences about other things than these prompts."""
     phrases = [*prompts.names, *(phrase for word in prompts.words for phrase in word)]
-    said = re.compile("|".join(rf"\b{re.escape(phrase)}\b" for phrase in phrases), re.IGNORECASE)
+    said = re.compile("|".join(rf"(?<!\w){re.escape(phrase)}(?!\w)" for phrase in phrases),
+                      re.IGNORECASE)
     return [text for text in CALIBRATING if not said.search(text)] or list(CALIBRATING)
