@@ -11,6 +11,7 @@ from lgfa.embed.clip import CLIP
 from lgfa.embed.e4e import Encoder
 from lgfa.frames.stylegan2 import Generator
 from lgfa.motion.model import MotionModel
+from lgfa.motion.understanding import Thresholds, Vocabulary
 
 RESOLUTION, LAYERS, W_DIM, EMBED = 16, 6, 24, 20
 
@@ -41,6 +42,32 @@ def tiny_motion(layers: int = LAYERS, clip: bool = True, **others: object) -> Mo
     config = MotionConfig(EMBED, layers, W_DIM, 16, 16, 2, **others)
     motion = MotionModel(config, tiny_clip_config() if clip else None)
     return motion.eval()
+
+
+def teach(
+    model: MotionModel,                     # with a CLIP of its own; changed
+    words: dict[str, str],                  # {word: the sentence that it was taught}
+    known_at: float,
+    unsure_at: float,
+) -> MotionModel:
+    """Gives a motion model words, as trainings do."""
+    codes = model.encode_text([*words.values()]).detach().split(1)
+    model.words = Vocabulary.of([*words], [1] * len(words), codes, Thresholds(known_at, unsure_at))
+    return model
+
+
+#: three sentences that `taught` makes known, unsure and unknown
+SENTENCES = ("The person is smiling", "the girl weeps", "asdf qwerty 17")
+
+
+@torch.no_grad()
+def taught(model: MotionModel) -> MotionModel:
+    """The model with two words, smiling and crying; the SENTENCES have one verdict each."""
+    words = {"smiling": SENTENCES[0], "crying": "The person is crying"}
+    codes = model.encode_text(SENTENCES)
+    near = teach(model, words, 2, -2).words.similarities(codes).amax(dim=1).tolist()
+    assert near[0] > near[1] > near[2], near
+    return teach(model, words, (near[0] + near[1]) / 2, (near[1] + near[2]) / 2)
 
 
 def save_all(folder: Path) -> dict[str, str]:
