@@ -10,6 +10,7 @@ import threading
 import time
 import urllib.parse
 from collections import Counter
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -61,6 +62,7 @@ class FakeComfy(ThreadingHTTPServer):
         self.inputs: dict[str, bytes] = {"example.png": b"example"}
         self.executed: list[str] = []               # prompt ids
         self.prompts: list[dict[str, Any]] = []     # what was executed
+        self.understood: Callable[[str], Any] | None = None     # of a text, as our nodes tell it
         self.deepest = 0
         self.interrupted: list[str] = []            # prompt ids
         self.sockets: list[Any] = []
@@ -156,8 +158,9 @@ class FakeComfy(ThreadingHTTPServer):
             made.append({"filename": name, "subfolder": "sub", "type": "output"})
         self.files["temp.png"] = b"preview"
         preview = {"filename": "temp.png", "subfolder": "", "type": "temp"}
+        told = {} if self.understood is None else {"2": {"understood": self.understood(text)}}
         return {"10": {"gifs" if "gifs" in text else "images": made, "animated": [True]},
-                "9": {"images": [preview], "text": ["a caption"]}}
+                "9": {"images": [preview], "text": ["a caption"]}, **told}
 
     # ---- websocket
 
