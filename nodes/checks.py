@@ -21,13 +21,13 @@ from comfy_execution.graph_utils import is_link
 from torch import Tensor
 
 from ..lgfa.errors import LGFAError, reading, shown
-from . import sockets
+from . import notices, sockets
 
 MANY = 12                                   # choices that a sentence lists
 
 
 class Node(io.ComfyNode):
-    """A node whose `execute` gets checked inputs and nothing else."""
+    """A node whose `execute` gets checked inputs and nothing else, and whose warnings are seen."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         """ComfyUI clones classes to run them; a clone's `execute` is wrapped already."""
@@ -42,9 +42,15 @@ def _checking(execute: Callable[..., io.NodeOutput]) -> Callable[..., io.NodeOut
 
     @functools.wraps(execute)
     def checked(cls: type[io.ComfyNode], *first: Any, **values: Any) -> io.NodeOutput:
-        return execute(cls, **check(cls, {**dict(zip(names, first, strict=False)), **values}))
+        given = {**dict(zip(names, first, strict=False)), **values}
+        with notices.collecting(_schema(cls).node_id) as said:
+            return said.finish(execute(cls, **check(cls, given)))
 
     return checked
+
+
+def _schema(cls: type[io.ComfyNode]) -> io.Schema:
+    return cls.SCHEMA or cls.define_schema()
 
 
 def check(cls: type[io.ComfyNode], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,7 +59,7 @@ def check(cls: type[io.ComfyNode], values: Mapping[str, Any]) -> dict[str, Any]:
     Raises LGFAError for a value that is missing, of another type, outside its bounds, not among
     its choices, or refused by the node's own `validate_inputs`.
     """
-    schema = cls.SCHEMA or cls.define_schema()
+    schema = _schema(cls)
     own = cls.validate_inputs
     validated: set[str] = set()
     if own.__func__ is not io.ComfyNode.validate_inputs.__func__:

@@ -17,7 +17,7 @@ from ..lgfa.errors import LGFAError
 from ..lgfa.trajectory.layers import LAYERS, mix_layers
 from . import folders, sockets
 from .checks import Node
-from .memory import Network, compute, hand_out, ready, stop_if_interrupted, warnings_to_log
+from .memory import Network, compute, hand_out, ready, stop_if_interrupted
 
 CATEGORY = "LGFA/content"
 CHUNK = 8                                   # stills that the networks work on at once
@@ -65,8 +65,7 @@ class InvertFace(Node):
             pictures.append(hand_out(to_pictures(again)))
             distances.append(unlike)
             progress.update(len(part))
-        with warnings_to_log():
-            warn_unlike(torch.cat(distances))
+        warn_unlike(torch.cat(distances))
         return io.NodeOutput(sockets.Still(torch.cat(codes), is_image=True), torch.cat(pictures))
 
 

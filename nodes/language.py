@@ -8,9 +8,9 @@ from comfy_api.latest import io
 
 from ..lgfa.embed.sentences import sentences
 from ..lgfa.errors import LGFAError
-from . import sockets
+from . import notices, sockets
 from .checks import Node
-from .memory import Network, compute, ready, stop_if_interrupted, warnings_to_log
+from .memory import Network, compute, ready, stop_if_interrupted
 
 CATEGORY = "LGFA/language"
 CHUNK = 16                                  # images that CLIP sees at once
@@ -24,6 +24,13 @@ def check_text(text: str | None, template: str | None) -> bool | str:
     except LGFAError as error:
         return str(error)
     return True
+
+
+def tell(motion: Network, model: Any, text: sockets.Words) -> None:
+    """Shows on the node that runs what a motion model, `model`, takes sentences for. Encode Text
+    has warned of them where the CLIP is the model's own."""
+    found = model.understand(text.texts, z_t=compute(text.z)) or ()
+    notices.understood(found, told=bool(text.understood) and text.clip == motion.clip)
 
 
 class EncodeText(Node):
@@ -47,8 +54,14 @@ class EncodeText(Node):
                             "one of the motion model's training; use {} alone where the lines are "
                             "sentences already."),
             ],
-            outputs=[sockets.TextCode.Output(
-                "text_code", "text", "The sentences and their embeddings.")],
+            outputs=[
+                sockets.TextCode.Output(
+                    "text_code", "text", "The sentences and their embeddings."),
+                io.String.Output(
+                    "understood", "understood", "What the motion model takes each line for, such "
+                    "as known: smiling 0.93; or unsure, or unknown. Empty where the CLIP did not "
+                    "come with a motion model that keeps its words."),
+            ],
         )
 
     @classmethod
@@ -59,9 +72,13 @@ class EncodeText(Node):
     def execute(cls, clip: Network, text: str, template: str) -> io.NodeOutput:
         texts = sentences(text, template)
         model, = ready(clip)
-        with warnings_to_log():         # one by one: a line's code does not depend on the others
-            z = torch.cat([model.encode_text([one]) for one in texts])
-        return io.NodeOutput(sockets.Words(z, texts, clip.name))
+        # One by one: a line's code does not depend on the others.
+        z = torch.cat([model.encode_text([one]) for one in texts])
+        understood = () if clip.words is None else tuple(clip.words.understand(texts, z))
+        notices.understood(understood)
+        said = "\n".join(f"{one.verdict}: {one.nearest[0][0]} {one.nearest[0][1]:.2f}"
+                         for one in understood)
+        return io.NodeOutput(sockets.Words(z, texts, clip.name, understood), said)
 
 
 class EncodeImage(Node):

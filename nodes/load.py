@@ -40,7 +40,8 @@ def load_motion(choice: str) -> tuple[Network, Network | None]:
     if encoder is None:
         return Network("motion", choice, model, domain), None
     clip = f"CLIP of {choice}"
-    return Network("motion", choice, model, domain, clip), Network("clip", clip, encoder, domain)
+    return (Network("motion", choice, model, domain, clip),
+            Network("clip", clip, encoder, domain, words=model.words))
 
 
 def _model(kind: str, what: str) -> io.Combo.Input:

@@ -1,10 +1,6 @@
 """Networks under ComfyUI's memory management."""
 from __future__ import annotations
 
-import contextlib
-import logging
-import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import comfy.model_management as management
@@ -23,8 +19,10 @@ class Network:
         model: nn.Module,                   # the network, in float32
         domain: str | None = None,          # bundled domain that it belongs to
         clip: str | None = None,            # motion models: name of the CLIP taken out of them
+        words: Any = None,                  # CLIPs: Vocabulary of the motion model they came out of
     ) -> None:
         self.kind, self.name, self.domain, self.clip = kind, name, domain, clip
+        self.words = words
         self.patcher = ModelPatcher(
             model.eval().requires_grad_(False),
             load_device=management.get_torch_device(),
@@ -102,13 +100,3 @@ def require(needed: int, what: str, advice: str) -> None:
 def stop_if_interrupted() -> None:
     """Raises ComfyUI's exception when the user pressed cancel."""
     management.throw_exception_if_processing_interrupted()
-
-
-@contextlib.contextmanager
-def warnings_to_log() -> Iterator[None]:
-    """What the library warns of while this lasts is logged, each time and not only the first."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        yield
-    for one in caught:
-        logging.warning("LGFA: %s", one.message)

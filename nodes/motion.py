@@ -15,8 +15,8 @@ from ..lgfa.errors import LGFAError
 from ..lgfa.trajectory.timing import MAX_FRAMES, check_motion
 from . import sockets
 from .checks import Node
-from .language import TEMPLATE
-from .memory import Network, compute, ready, require, stop_if_interrupted, warnings_to_log
+from .language import TEMPLATE, tell
+from .memory import Network, compute, ready, require, stop_if_interrupted
 
 CATEGORY = "LGFA/motion"
 TIMELINE = """# expression | frames | rest | timing
@@ -174,6 +174,7 @@ class RecurrentMotion(Node):
         clips = same_count(sentences=z_t, image_codes=z_v)
         check_path_room(clips, frames, motion.config)
         model, = ready(motion)
+        tell(motion, model, text)
         progress, codes = comfy.utils.ProgressBar(clips), []
         for k in range(clips):              # apart from each other: a clip's bits are its own
             stop_if_interrupted()
@@ -254,6 +255,7 @@ class ChainExpressions(Node):
                            image_codes=None if image_code is None else image_code.z)
         check_path_room(clips, frames, motion.config)
         model, = ready(motion)
+        tell(motion, model, text)
         move = _moving(model, comfy.utils.ProgressBar(clips * len(z_t)))
         paths = []
         for k in range(clips):
@@ -319,7 +321,11 @@ class Timeline(Node):
         check_path_room(clips, total_frames(cues), motion.config)
         texts, codes = cls._read(clip, cues, template)
         model, = ready(motion)
-        move = _moving(model, comfy.utils.ProgressBar(clips * sum(z is not None for z in codes)))
+        read = [(text, z) for text, z in zip(texts, codes, strict=True) if z is not None]
+        if read:
+            z_t, said = torch.cat([z for _, z in read]), tuple(text for text, _ in read)
+            tell(motion, model, sockets.Words(z_t, said, clip.name))
+        move = _moving(model, comfy.utils.ProgressBar(clips * len(read)))
         paths = []
         for k in range(clips):
             w_s, z_v = _content(model, latent, image_code, k)
@@ -333,10 +339,9 @@ class Timeline(Node):
         texts = [cue.text if cue.back else sentences(cue.text, template)[0] for cue in cues]
         model, = ready(clip)
         codes = []
-        with warnings_to_log():
-            for cue, text in zip(cues, texts, strict=True):
-                stop_if_interrupted()
-                codes.append(None if cue.back else model.encode_text([text]))
+        for cue, text in zip(cues, texts, strict=True):
+            stop_if_interrupted()
+            codes.append(None if cue.back else model.encode_text([text]))
         return texts, codes
 
 

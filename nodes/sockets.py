@@ -32,6 +32,7 @@ class Words:
     z: Tensor                               # z_t [N, d], unit vectors
     texts: tuple[str, ...]                  # the N sentences
     clip: str                               # Network.name of the CLIP that read them
+    understood: tuple[Any, ...] = ()        # Understanding of each, where Encode Text has told it
 
 
 @dataclass(frozen=True)

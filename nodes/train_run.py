@@ -16,11 +16,11 @@ import folder_paths
 import torch
 from torch import nn
 
-from ..lgfa.errors import LGFAError
+from ..lgfa.errors import LGFAError, warn
 from ..lgfa.nn import modules
 from . import folders
 from .load import load_motion
-from .memory import PRECISIONS, Network, arithmetic, stop_if_interrupted, warnings_to_log
+from .memory import PRECISIONS, Network, arithmetic, stop_if_interrupted
 from .train_losses import Losses, own_losses
 from .train_stills import CACHE, RUNS, Stills, confined
 
@@ -114,7 +114,7 @@ def train(
         raise LGFAError(f"the source gives stills of {stills.generator}, the training has "
                         f"{generator.name}: connect the same generator to both.")
     try:
-        with torch.inference_mode(False), warnings_to_log():
+        with torch.inference_mode(False):
             trainer, gain = _trainer(generator, clip, stills, losses, motion, options, prompts,
                                      batch, out)
             ended = trainer.run(options.resume)
@@ -238,8 +238,8 @@ def _going_on(motion: Network, clip: Network, judge: nn.Module) -> nn.Module:
 
 def _cancelled(name: str, ended: Any) -> None:
     """Says what is kept and leaves."""
-    logging.warning("LGFA: the training %r is cancelled at step %d. Run it again with resume on "
-                    "to go on from %s.", name, ended.step, ended.checkpoint)
+    warn(f"the training {name!r} is cancelled at step {ended.step}. Run it again with resume on to "
+         f"go on from {ended.checkpoint}.")
     stop_if_interrupted()
     raise management.InterruptProcessingException()
 

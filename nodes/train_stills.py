@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +91,7 @@ def encode_folder(choice: str, encoder: Network, generator: Network) -> Any:
     find, cache = ready(encoder)[0], Path(confined(RUNS, CACHE))
     with torch.inference_mode(False), torch.no_grad():
         return FolderSource(_folder(choice), find, generator.config.resolution, cache,
-                            lambda said: logging.warning("LGFA: %s", said), progress)
+                            progress=progress)
 
 
 def confined(folder: str, name: str) -> str:

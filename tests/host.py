@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +24,8 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 STANDIN = Path(__file__).resolve().parent / "standin"
 MODULES = ("folder_paths", "comfy.utils", "comfy.model_management", "comfy.model_patcher",
-           "comfy.cli_args", "comfy_execution.graph_utils", "comfy_api.latest")
+           "comfy.cli_args", "comfy_execution.graph_utils", "comfy_execution.utils",
+           "comfy_api.latest")
 
 
 # ---------------------------------------------------------------- ComfyUI's modules
@@ -38,8 +40,9 @@ def use_standin() -> bool:
     return os.environ.get("LGFA_STANDIN") == "1" or comfyui() is None
 
 
-def bring_comfy() -> Path:
-    """Imports ComfyUI's modules, real ones on the CPU; returns their temporary base folder."""
+def bring_comfy(*more: str) -> Path:
+    """Imports ComfyUI's modules, real ones on the CPU, and `more` of them; returns their temporary
+    base folder."""
     base = Path(tempfile.mkdtemp(prefix="lgfa_comfy_")).resolve()
     atexit.register(shutil.rmtree, base, ignore_errors=True)
     for name in ("models", "input", "output", "temp"):
@@ -50,7 +53,9 @@ def bring_comfy() -> Path:
             import comfy.options
 
             comfy.options.enable_args_parsing()
-        for name in MODULES:
+            # As main.py does: another module would take the name.
+            importlib.import_module("utils.extra_config")
+        for name in (*MODULES, *more):
             importlib.import_module(name)
     folders = sys.modules["folder_paths"]
     folders.models_dir = str(base / "models")
@@ -135,12 +140,26 @@ def _signatures(where: str, holder: Any, node: ast.AST, found: dict[str, Any]) -
 
 
 # ---------------------------------------------------------------- the executor
+class Page:
+    """ComfyUI's server as far as it shows texts on the nodes of a user's page."""
+
+    def __init__(self) -> None:
+        self.client_id: str | None = uuid.uuid4().hex
+        self.last_node_id: str | None = None
+        self.texts: dict[str, str] = {}             # what stands on each node
+        self.sent: list[tuple[str, str]] = []       # (client, text), in order
+
+    def send_progress_text(self, text: str, node_id: str, sid: str | None = None) -> None:
+        self.sent.append((sid, text))
+        self.texts[node_id] = text
+
+
 class Runner:
     """Calls nodes as ComfyUI does: checked inputs, a locked class, inference mode, expansion.
 
     `executed` lists the ids of the nodes that ran, in order, those of expanded graphs included;
-    `ui` is what the last one showed. With `caching` on, a node of an expanded graph whose inputs
-    and ancestors are as before does not run again.
+    `ui` is what the last one showed, `node` the id of the one that is called. With `caching` on, a
+    node of an expanded graph whose inputs and ancestors are as before does not run again.
     """
 
     def __init__(self, classes: dict[str, Any]) -> None:
@@ -149,24 +168,30 @@ class Runner:
         self.ui: dict[str, Any] | None = None
         self.caching = False
         self.hidden: dict[str, Any] = {}
+        self.node = "1"
+        self.page: Page | None = None       # the server, if there is one
         self._cache: dict[Any, tuple] = {}
         self._kept: list[Any] = []          # objects whose ids are in keys must live
 
     def __call__(self, node_id: str, **inputs: Any) -> tuple:
         """Outputs of a node; inputs that are left out take their defaults."""
+        return self._checked(node_id, inputs)
+
+    def _checked(self, node_id: str, inputs: dict[str, Any], running: str | None = None) -> tuple:
         values = self._fill(self.classes[node_id].GET_SCHEMA(), inputs)
         self._refuse_blocked(values)
         message = self.validate(node_id, **values)
         if message is not True:
             raise ValueError(message)
-        return self._run(node_id, values)
+        return self._run(node_id, values, running)
 
     def linked(self, node_id: str, **inputs: Any) -> tuple:
         """The same where all inputs come over links: ComfyUI knows none of them beforehand."""
         return self._run(node_id, self._fill(self.classes[node_id].GET_SCHEMA(), inputs))
 
-    def _run(self, node_id: str, values: dict[str, Any]) -> tuple:
-        """Outputs of a node for all of its inputs."""
+    def _run(self, node_id: str, values: dict[str, Any], running: str | None = None) -> tuple:
+        """Outputs of a node for all of its inputs; `running` = its id in an expanded graph."""
+        self._running = running or self.node
         cls = self.classes[node_id]
         schema = cls.SCHEMA
         out = self._execute(cls, values)
@@ -234,8 +259,14 @@ class Runner:
                 raise RuntimeError(f"Execution Blocked: {value.message}")
 
     def _execute(self, cls: Any, values: dict[str, Any]) -> Any:
+        from comfy_execution.graph_utils import GraphBuilder
+        from comfy_execution.utils import CurrentNodeContext
+
         clone = _locked(cls.PREPARE_CLASS_CLONE(self.hidden))
-        with torch.inference_mode():
+        GraphBuilder.set_default_prefix(self._running, 0, 0)
+        if self.page is not None:
+            self.page.last_node_id = self.node
+        with CurrentNodeContext("prompt", self._running, 0), torch.inference_mode():
             if inspect.iscoroutinefunction(cls.execute):
                 return asyncio.run(cls.EXECUTE_NORMALIZED_ASYNC.__func__(clone, **values))
             return cls.EXECUTE_NORMALIZED.__func__(clone, **values)
@@ -268,7 +299,7 @@ class Runner:
             self._kept.append(value)
         key = keys[one] = (graph[one]["class_type"], tuple(sorted(parts, key=str)))
         if not (self.caching and key in self._cache):
-            self._cache[key] = self(graph[one]["class_type"], **values)
+            self._cache[key] = self._checked(graph[one]["class_type"], values, one)
         done[one] = self._cache[key]
         return done[one]
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-PREVIEWS = (1, 4)               # binary events of ComfyUI's protocol.py: PREVIEW_IMAGE (+ METADATA)
+PREVIEWS, TEXT = (1, 4), 3      # binary events of ComfyUI's protocol.py: PREVIEW_IMAGE (+ METADATA)
 
 
 class Refused(Exception):
@@ -78,7 +78,8 @@ class Done:
 
 @dataclass
 class Heard:
-    """A websocket message: kind "preview" carries an image, others their data."""
+    """A websocket message: kind "preview" carries an image, "progress_text" a node and its text,
+    others their data."""
 
     kind: str
     data: dict[str, Any] = field(default_factory=dict)
@@ -177,6 +178,11 @@ class Client:
         """What was said of a prompt."""
         return [m for m in self.heard if m.kind == kind and m.data.get("prompt_id") == prompt_id]
 
+    def texts(self, since: int = 0) -> dict[str, str]:
+        """What stands on each node after all messages from number `since` on."""
+        return {m.data["node"]: m.data["text"] for m in self.heard[since:]
+                if m.kind == "progress_text"}
+
     def executed(self, prompt_id: str) -> list[str]:
         """Ids of the nodes that really ran, those inside an expanded node included."""
         return [m.data["node"] for m in self.about(prompt_id, "executing") if m.data["node"]]
@@ -215,7 +221,7 @@ class Client:
 
     def _note(self, message: Any) -> None:
         if isinstance(message.data, bytes):
-            heard = picture(message.data)
+            heard = binary(message.data)
         else:
             body = json.loads(message.data)
             heard = Heard(body["type"], body["data"])
@@ -225,9 +231,13 @@ class Client:
             self._news.notify_all()
 
 
-def picture(data: bytes) -> Heard:
-    """A binary message: [event, 4 bytes][format, 4 bytes][JPEG or PNG]."""
+def binary(data: bytes) -> Heard:
+    """A binary message: [event, 4 bytes][format, 4 bytes][JPEG or PNG], or with a text
+    [event][length of the node's id, 4 bytes][the node's id][text]."""
     event = int.from_bytes(data[:4], "big")
+    if event == TEXT:
+        end = 8 + int.from_bytes(data[4:8], "big")
+        return Heard("progress_text", {"node": data[8:end].decode(), "text": data[end:].decode()})
     if event not in PREVIEWS:
         return Heard(f"binary {event}")
     if event == 1:

@@ -1,6 +1,7 @@
 """Fixtures of the node tests: ComfyUI (real, or the stand-in with LGFA_STANDIN=1), pack, runner."""
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -43,6 +44,17 @@ def run(pack: ModuleType) -> Any:
     from host import Runner
 
     return Runner(pack.nodes.NODE_CLASS_MAPPINGS)
+
+
+@pytest.fixture
+def page(run: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The page of the user who runs the nodes; see host.Page."""
+    from host import Page
+
+    run.page = Page()
+    server = SimpleNamespace(PromptServer=SimpleNamespace(instance=run.page))
+    monkeypatch.setitem(sys.modules, "server", server)
+    return run.page
 
 
 @pytest.fixture(scope="session")

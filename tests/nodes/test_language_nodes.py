@@ -6,11 +6,11 @@ import torch
 
 
 def test_each_line_is_a_prompt(run, domain):
-    words, = run("LGFA_EncodeText", clip=domain[2], text="smiling\n\n  crying ")
+    words, _ = run("LGFA_EncodeText", clip=domain[2], text="smiling\n\n  crying ")
     assert words.texts == ("The person is smiling", "The person is crying")
     assert words.z.shape == (2, domain[3].config.embed_dim) and words.clip == domain[3].clip
     assert torch.allclose(words.z.norm(dim=1), torch.ones(2), atol=1e-5)
-    alone, = run("LGFA_EncodeText", clip=domain[2], text="The person is crying", template="{}")
+    alone, _ = run("LGFA_EncodeText", clip=domain[2], text="The person is crying", template="{}")
     assert torch.allclose(words.z[1:], alone.z, atol=1e-5)
 
 
@@ -44,6 +44,6 @@ def test_the_same_code_as_the_animator(run, domain, face):
     from lgfa.methods.method import Prompt
 
     animator = lgfa.Animator.from_pretrained("toon", device="cpu")
-    words, = run("LGFA_EncodeText", clip=domain[2], text="winking")
+    words, _ = run("LGFA_EncodeText", clip=domain[2], text="winking")
     _, z_t = animator.method.embed(None, Prompt("The person is winking"))
     assert torch.allclose(words.z, z_t, atol=1e-4)      # load changes the rounding

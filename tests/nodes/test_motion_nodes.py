@@ -77,7 +77,7 @@ def test_images_get_the_visual_mapper_too(run, tiny_models, tiny_domain):
     image = torch.rand(1, 16, 16, 3, generator=torch.Generator().manual_seed(0))
     inverted = run("LGFA_InvertFace", encoder=encoder, generator=generator, image=image)[0]
     look, = run("LGFA_EncodeImage", clip=clip, image=image)
-    words, = run("LGFA_EncodeText", clip=clip, text="smiling")
+    words, _ = run("LGFA_EncodeText", clip=clip, text="smiling")
     common = {"motion": motion, "latent": inverted, "image_code": look}
     chain, = run("LGFA_ChainExpressions", text=words, frames=4, **common)
     lines, = run("LGFA_Timeline", clip=clip, timeline="smiling | 4", **common)
@@ -187,7 +187,7 @@ def test_a_motion_model_without_clip_takes_any_that_fits(run, domain, tiny_model
     formats.save(tiny_models / "lent.safetensors", tiny_motion(clip=False))
     motion = run("LGFA_LoadMotionModel", model="tiny/lent.safetensors")[0]
     own, = run("LGFA_LoadCLIP", model="tiny/clip.safetensors")
-    words, = run("LGFA_EncodeText", clip=own, text="smiling")
+    words, _ = run("LGFA_EncodeText", clip=own, text="smiling")
     codes, = run("LGFA_RecurrentMotion", motion=motion, text=words, frames=3)
     assert codes.z.shape == (1, 3, 20)
     with pytest.raises(ValueError, match="its CLIP is another one"):

@@ -83,7 +83,8 @@ def test_stand_in_has_the_signatures_of_the_real_modules():
 
     if host.comfyui() is None:
         pytest.skip("there is no ComfyUI to compare with")
-    code = "import host, json; host.bring_comfy(); print('=>' + json.dumps(host.signatures()))"
+    code = ("import host, json; host.bring_comfy('server'); "
+            "print('=>' + json.dumps(host.signatures()))")
     ours, theirs = (json.loads(_python(code, LGFA_STANDIN=which).split("=>")[1])
                     for which in ("1", "0"))
     assert len(ours) > 60

@@ -44,7 +44,7 @@ def out_of_memory(tiny_domain, monkeypatch):
 
 def test_frames_are_the_librarys(run, domain):
     latent, image = run("LGFA_SampleFace", generator=domain[0], seed=7)
-    words, = run("LGFA_EncodeText", clip=domain[2], text="smiling")
+    words, _ = run("LGFA_EncodeText", clip=domain[2], text="smiling")
     path, = run("LGFA_ChainExpressions", motion=domain[3], text=words, latent=latent, frames=3)
     images, video = run("LGFA_RenderAnimation", generator=domain[0], trajectory=path, chunk=2)
     animator = lgfa.Animator.from_pretrained("toon", device="cpu", parts=("generator", "motion"))
