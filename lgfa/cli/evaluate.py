@@ -60,6 +60,9 @@ def add_parser(subparsers: Any) -> None:
                       help="of a clip (default: 16)")
     what.add_argument("--seed", type=arguments.whole(0, 10_000), default=0,
                       help="other people, 0 to 10000 (default: 0)")
+    what.add_argument("--strict", action="store_true",
+                      help="make no clip when a method is asked for a sentence that it does not "
+                           "know (methods whose networks keep their words)")
     where = parser.add_argument_group("output")
     where.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="of the report")
     where.add_argument("--work", type=Path, metavar="FOLDER",
@@ -87,7 +90,7 @@ def evaluate(args: argparse.Namespace) -> None:
     topics = tuple(TOPICS) if args.tables.strip() == "all" else _names(args.tables)
     options = Options(
         _names(args.methods), topics, args.clips, args.frames, args.seed, args.out, args.work,
-        args.domain, args.scale, command=command(sys.argv[1:]))
+        args.domain, args.scale, command=command(sys.argv[1:]), strict=args.strict)
     pair = None if args.ab is None else _names(args.ab)
     if pair is not None and (len(pair) != 2 or not set(pair) <= set(options.methods)):
         raise LGFAError(f"--ab compares two of the methods that are evaluated "

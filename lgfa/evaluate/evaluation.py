@@ -16,8 +16,10 @@ from .. import formats
 from ..errors import LGFAError
 from ..files import atomic_path
 from ..methods.baselines import Parts
+from ..methods.method import Prompt
 from ..metrics import registry
 from ..metrics.registry import Eyes, Shown
+from ..motion.understanding import refuse_unknown
 from ..version import __version__
 from . import contenders, plan, records
 from .contenders import OWN, Workshop, label
@@ -25,7 +27,7 @@ from .measure import Maker, run
 from .records import Store
 from .report.findings import bars, findings
 from .report.tables import TOPICS, Figures, Key
-from .summary import Interval, Result, paths, summarise
+from .summary import Interval, Result, paths, summarise, understood
 
 CHAINED, CHAIN_FRAMES = ("chain", "added"), 32      # section IV-E2
 REAL_CLIPS, REAL_SEED = 104, 79_500         # videos of the renderer, measured beside the methods
@@ -51,6 +53,7 @@ class Options:
     drawings: int = 2000                    # and videos of the renderer that sets are compared with
     draws: int = 100                        # of the bootstrap of distances of sets
     command: str = ""                       # noted in the report
+    strict: bool = False                    # refuse sentences that a method does not know
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "methods", contenders.check(self.methods))
@@ -98,6 +101,8 @@ class Evaluation:
         plots.ready()                       # before hours of work, not after them
         begun, keys = time.monotonic(), self.keys()
         self.workshop.prepare([(name, self._texts(suite)) for suite, name in keys])
+        if self.options.strict:
+            self._refuse_unknown(keys)
         results = {key: self._result(key) for key in keys}
         if self.rank:
             return None
@@ -130,6 +135,14 @@ class Evaluation:
     def _texts(self, suite: str) -> list[str]:
         """Every sentence that a suite asks for, each once."""
         return list(dict.fromkeys(text for job in self.jobs(suite) for text in job.texts))
+
+    def _refuse_unknown(self, keys: Sequence[Key]) -> None:
+        """LGFAError for the first sentence that its method does not know, before any clip."""
+        for suite, name in keys:
+            texts = self._texts(suite)
+            method = self.workshop.load(name, texts).method
+            refuse_unknown((method.understand(Prompt(text)) for text in texts),
+                           f"{label(name)} cannot show it (--strict)")
 
     def _result(self, key: Key) -> Result:
         suite, name = key
@@ -174,6 +187,7 @@ class Evaluation:
             "tables": [one for topic in options.topics for one in TOPICS[topic].tables(figures)
                        if one["rows"]],
             "bars": bars(figures), "findings": findings(figures),
+            "understood": understood(list(results.values())),
             "strips": self._strips(main), "notes": [],
         }
 

@@ -14,6 +14,7 @@ from ..media.images import from_unit, to_unit
 from ..methods.method import Prompt
 from ..metrics import registry, toon_traits
 from ..metrics.registry import Eyes, Shown
+from ..motion.understanding import Understanding
 from ..toon import sampling
 from ..toon.renderer import render
 from ..trajectory.chain import chain_frames
@@ -73,8 +74,10 @@ class Maker:
         """Makes the clip and measures it."""
         animator = Animator(self.generator, self.encoder, motion=subject.method,
                             domain=self.domain)
+        understood: list[Understanding | None] = []
         still, begun = self.still(job), time.monotonic()
-        latents = animator.trajectory(still, list(job.texts), frames, job.seed, add=add)
+        latents = animator.trajectory(still, list(job.texts), frames, job.seed, add=add,
+                                      told=understood.append)
         seconds = time.monotonic() - begun
         pictures = self.frames(latents)
         shown = self._shown(job, latents, pictures, still)
@@ -92,7 +95,8 @@ class Maker:
                 metrics |= {f"{name}_{number}": value for name, value in found.items()}
         kept = {"latents": latents.half()} if keep else {}
         read = {} if job.wanted is None else self._read(pictures[-1:])
-        return Record(metrics, seen, curves, read, seconds, features | kept)
+        return Record(metrics, seen, curves, read, seconds, features | kept,
+                      [one.plain() for one in understood if one is not None])
 
     # ---- inside
 

@@ -30,6 +30,8 @@ class Record:
     read: dict[str, int] = field(default_factory=dict)      # beyond expression: class that is seen
     seconds: float = 0.0                            # that the method took
     tensors: dict[str, Tensor] = field(default_factory=dict)    # features of sets, latents
+    understood: list[dict[str, Any]] = field(default_factory=list)  # what each sentence was taken
+    #                                         for; empty of methods that do not say
 
 
 class Store:

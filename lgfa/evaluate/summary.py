@@ -94,6 +94,17 @@ def seen_as(result: Result) -> list[list[int]]:
     return counts
 
 
+def understood(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """What each sentence was taken for, once for each method and suite that says it."""
+    found: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for result in results:
+        for record in result.records:
+            for one in record.understood:
+                found.setdefault((result.method, result.suite, one["text"]),
+                                 {"method": result.method, "suite": result.suite, **one})
+    return list(found.values())
+
+
 def curves(result: Result) -> dict[str, dict[str, list[float]]]:
     """Mean over clips of every per-frame figure, with the interval of the mean."""
     found = {}

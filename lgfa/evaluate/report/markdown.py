@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ...files import atomic_path
+from ...motion.understanding import VERDICTS
 from . import plots
 
 Lines = Iterator[str]
@@ -21,8 +22,8 @@ def write(
     folder = Path(folder)
     path = folder / "report.md"
     parts = [f"# {report.get('title') or 'Evaluation'}", *_what_was_run(report), *_bars(report),
-             *_tables(report), *_findings(report), *_plots(folder), *_strips(report, folder),
-             *_definitions(report), *_notes(report)]
+             *_tables(report), *_understood(report), *_findings(report), *_plots(folder),
+             *_strips(report, folder), *_definitions(report), *_notes(report)]
     with atomic_path(path) as target:
         target.write_text("\n\n".join(parts) + "\n", encoding="utf-8", newline="\n")
     return path
@@ -153,6 +154,25 @@ def _tables(report: Mapping[str, Any]) -> Lines:
         yield grid(table["columns"], table["rows"], table.get("better") or ())
         if table.get("caption"):
             yield _plain(table["caption"])
+
+
+def _understood(report: Mapping[str, Any]) -> Lines:
+    """How many sentences each method knew, and those that it did not surely know."""
+    told = report.get("understood") or ()
+    if not told:
+        return
+    yield "## What the sentences were taken for"
+    rows: dict[tuple[str, str], dict[str, int]] = {}
+    for one in told:
+        counts = rows.setdefault((one["method"], one["suite"]), dict.fromkeys(VERDICTS, 0))
+        counts[one["verdict"]] += 1
+    yield grid(["method", "clips", *VERDICTS],
+               [[*key, *counts.values()] for key, counts in rows.items()])
+    doubts = [one for one in told if one["verdict"] != "known"]
+    if doubts:
+        yield grid(["method", "clips", "sentence", "verdict", "nearest", "similarity"], [
+            [one["method"], one["suite"], one["text"], one["verdict"], *one["nearest"][0]]
+            for one in doubts])
 
 
 def _findings(report: Mapping[str, Any]) -> Lines:
