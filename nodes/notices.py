@@ -1,8 +1,8 @@
 """What a user must know, on the node that has to say it and not only in the server's console.
 
 While a node runs, our warnings and what it says by `say` and `understood` become the text that
-ComfyUI shows on a node, and part of the node's entry in the history, for whoever asks the server:
-"notices", sentences, and "understood", what a motion model took each sentence for.
+ComfyUI shows on a node. For whoever asks the server, the node's entry in the history gets them
+too: "notices", the warnings, and "understood", what a motion model took each sentence for.
 
 The parts of an expanded node show their texts on the one that the user placed, so these are joined
 there. A part that does not run, as ComfyUI still has what it gave, keeps its text.
@@ -107,6 +107,7 @@ class Notices:
 
     def __init__(self, kind: str) -> None:      # the class of the node
         self.texts: list[str] = []
+        self.warnings: list[str] = []
         self.understood: list[dict[str, Any]] = []
         self._place = _place()
         self._stale = self._place is not None and _BOARD.begin(self._place, kind)
@@ -117,6 +118,7 @@ class Notices:
             return
         self.texts.append(text)
         if warned:
+            self.warnings.append(text)
             logging.warning("LGFA: %s", text)
         if self._place is not None:
             _BOARD.add(self._place, text)
@@ -131,10 +133,10 @@ class Notices:
         """The node's output, with what it said for the history."""
         if self._place is not None and out.expand is not None:
             self._stale |= _BOARD.expand(self._place, out.expand)
-        if out.ui is not None or self.texts or self.understood:
+        if out.ui is not None or self.warnings or self.understood:
             ui = {} if out.ui is None else out.ui if isinstance(out.ui, dict) else out.ui.as_dict()
             # All keys each time: of the items of a list ComfyUI takes the first one's keys.
-            out.ui = {**ui, "notices": self.texts, "understood": self.understood}
+            out.ui = {**ui, "notices": self.warnings, "understood": self.understood}
         return out
 
 
@@ -161,12 +163,13 @@ def collecting(kind: str) -> Iterator[Notices]:
         try:
             yield notices
         finally:
+            warnings.showwarning = others       # free-threaded Pythons restore the filters alone
             _CURRENT.reset(before)
             notices.close()
 
 
 def say(text: str) -> None:
-    """Shows a text on the node that runs, and not in the console."""
+    """Shows a text on the node that runs, and nowhere else."""
     notices = _CURRENT.get()
     if notices is not None:
         notices.add(text)

@@ -112,6 +112,34 @@ def test_prompt_is_the_api_twin(path: Path, page: Browser, object_info: dict[str
     assert sent in twins
 
 
+def test_text_on_a_node_outlives_its_job(page: Browser) -> None:
+    """Newer front ends take it away when a job ends; here that is done by hand."""
+    def tell(kind: str, **detail: str) -> None:
+        page.js(f"app.api.dispatchEvent(new CustomEvent('{kind}', {{detail: "
+                f"{json.dumps(detail)}}})) && new Promise(done => setTimeout(done, 300))")
+
+    def end_job() -> dict[str, str]:
+        """What stands on each node after one more job, which took all of it away."""
+        page.js("app.graph.nodes.forEach(n => n.widgets = n.widgets?.filter("
+                "w => w.name !== '$$node-text-preview'))")
+        tell("execution_success", prompt_id="none")
+        return dict(page.js("app.graph.nodes.flatMap(n => (n.widgets ?? []).filter("
+                            "w => w.name === '$$node-text-preview').map(w => [n.type, w.value]))"))
+
+    first = json.loads(WORKFLOWS[0].read_text(encoding="utf-8"))
+    page.load(first)
+    ids = {node["type"]: str(node["id"]) for node in first["nodes"]}
+    tell("progress_text", nodeId=ids["LGFA_AnimateFace"], text="understood: smiling (0.93)")
+    tell("progress_text", nodeId=ids["SaveVideo"], text="not ours")
+    for _ in range(2):
+        assert end_job() == {"LGFA_AnimateFace": "understood: smiling (0.93)"}
+    tell("progress_text", nodeId=ids["LGFA_AnimateFace"], text=" ")
+    assert end_job() == {}
+    tell("progress_text", nodeId=ids["LGFA_AnimateFace"], text="of the first workflow")
+    page.load(json.loads(WORKFLOWS[1].read_text(encoding="utf-8")))
+    assert end_job() == {}
+
+
 @pytest.mark.parametrize("stem", ["1_", "2_"])
 def test_run_is_pressed(stem: str, page: Browser, server: Server, pictures: Path) -> None:
     path = next(p for p in WORKFLOWS if p.stem.startswith(stem))
