@@ -203,7 +203,7 @@ def _dry_run(args: argparse.Namespace, rows: Any, show: Any) -> int:
     """Prints each row and what would be done with it."""
     from ..bulk import state
     from ..bulk.comfyui import results
-    from ..bulk.comfyui.run import plan
+    from ..bulk.comfyui.rows import plan
 
     known = state.peek(args.out)
     if not args.overwrite:
