@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lgfa.drawn.captions import Words
+from lgfa.drawn.captions import Phrases, Ways, Words
 from lgfa.drawn.parameters import Parameter, category, limits
 from lgfa.drawn.world import World
 from lgfa.evaluate.bundled import Report
@@ -18,6 +18,7 @@ PARAMETERS = (
     Parameter("turn", -1, 1, "pose: moved to the left or the right"),
 )
 ROWS = torch.tensor([[0, 0, 0.0, 1.0, 0], [0, 0, 1.0, 1.0, 0], [0, 0, -0.8, 2.0, 0]])
+BOTH = torch.tensor([[0, 0, 1.0, 2.0, 0]])      # broad and high at once
 Z_DIM = 16
 
 
@@ -41,7 +42,7 @@ def people(n: int, rng: torch.Generator) -> Tensor:
 
 def with_expression(params: Tensor, which: Tensor, strength: Tensor | float = 1.0,
                     jitter: float = 0.0, rng: torch.Generator | None = None) -> Tensor:
-    change = ROWS[which] - ROWS[0]
+    change = torch.cat([ROWS, BOTH])[which] - ROWS[0]
     out = params.clone()
     out[:, 2:] = (ROWS[0] + change * torch.as_tensor(strength).view(-1, 1))[:, 2:]
     if jitter:
@@ -74,9 +75,15 @@ def faces(n: int, rng: torch.Generator, named: float = 0.5) -> Tensor:
 
 WORDS = Words(
     subjects=("the dot", "a dot"),
-    expressions={"round": (("round",), ("a round shape",)), "broad": (("broad",), ("breadth",)),
-                 "tall": (("tall", "high"), ("a long shape",))},
-    held_out={"round": ("a ball",), "broad": ("a wide one",), "tall": ("a tower",)},
+    expressions={
+        "round": Ways(Phrases(("round", "a circle", "balanced", "plain", "a ball"),
+                              ("a round shape",))),
+        "broad": Ways(Phrases(("broad", "stout", "fat", "thick", "a wide one"), ("breadth",),
+                              ("spread",))),
+        "tall": Ways(Phrases(("tall", "high", "long", "big", "a tower"), ("a long shape",), ("rise",)),
+                     wider=Phrases(("lanky",), ())),
+    },
+    pairs=(("broad", "tall"),),
     attributes={"ground": (("a black ground",), ("a gray ground", "fog"))},
     said={"ground": 0.4},
     labels=lambda params: {"ground": category(params[:, 1], 2)},
@@ -92,5 +99,5 @@ DOTS = World(
 
 REPORT_OF_DOTS = Report(
     world=DOTS, bars={"attributes.expression": 0.5}, questions=("expression",), read=("width",),
-    watched=("tall",), untouched=((-0.9, -0.9),), template="{}",
+    watched=("tall",), absent={}, untouched=((-0.9, -0.9),), template="{}",
     cards={"attributes": ("Reads dots.", "Drawn dots. Seed 1.")}, limits="squares")

@@ -37,8 +37,9 @@ class Faces(Protocol):
 
 
 class Expresses(Protocol):
-    """People [B, K] with the expressions of these numbers [B]; strength [B] or one for all, 0 =
-    neutral, 1 = as named; jitter: a variation in half ranges, drawn from rng. [B, K]"""
+    """People [B, K] with the expressions of these numbers [B], which go on with Words.pairs;
+    strength [B] or one for all, 0 = neutral, 1 = as named; jitter: a variation in half ranges,
+    drawn from rng. [B, K]"""
 
     def __call__(self, params: Tensor, which: Tensor, strength: Tensor | float = ...,
                  jitter: float = ..., rng: torch.Generator | None = ...) -> Tensor: ...
@@ -103,6 +104,11 @@ class World:
     def count(self) -> int:
         """E, named expressions."""
         return len(self.expressions)
+
+    @property
+    def looks(self) -> int:
+        """Named expressions and pairs of them."""
+        return self.count + len(self.words.pairs)
 
     @property
     def face(self) -> slice:

@@ -39,9 +39,10 @@ def _jobs(
     cases: Sequence[tuple[tuple[str, ...], tuple[int | None, ...]]],    # (texts, targets) in turn
     drawn: bool = False,
 ) -> list[Job]:
-    """Case after case for one person, then for the next, until there are enough clips."""
-    base = FIRST_PERSON + 10_000 * seed
-    return [Job(i, base + i // len(cases), *cases[i % len(cases)], seed=base + i, drawn=drawn)
+    """Case after case for one person, then for the next, until there are enough clips; a person
+    gets no more than each expression once."""
+    base, each = FIRST_PERSON + 10_000 * seed, min(len(cases), len(EXPRESSIONS))
+    return [Job(i, base + i // each, *cases[i % len(cases)], seed=base + i, drawn=drawn)
             for i in range(clips)]
 
 
@@ -51,7 +52,7 @@ def _target(name: str) -> int:
 
 def word(name: str) -> str:
     """The word that stands for an expression: the first of its trained ones."""
-    return captions.PHRASES[name][0][0]
+    return captions.PHRASES[name].plain.being[0]
 
 
 def main(clips: int, seed: int) -> list[Job]:
@@ -61,9 +62,11 @@ def main(clips: int, seed: int) -> list[Job]:
 
 
 def paraphrase(clips: int, seed: int) -> list[Job]:
-    """Sentences that neither CLIP nor the motion model ever saw, two for each expression."""
-    return _jobs(clips, seed, [((captions.HELD_OUT[name][k],), (_target(name),))
-                               for k in range(2) for name in EXPRESSIONS])
+    """Plain English that neither CLIP nor the motion model ever saw: every person each expression,
+    in another of the phrases that are held out, chosen evenly among them."""
+    held, rounds = captions.WORDS.held_out(), -(-clips // len(EXPRESSIONS))
+    return _jobs(clips, seed, [((held[name][k * len(held[name]) // rounds],), (_target(name),))
+                               for k in range(rounds) for name in EXPRESSIONS])
 
 
 def bare(clips: int, seed: int) -> list[Job]:

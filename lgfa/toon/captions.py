@@ -1,124 +1,152 @@
-"""Sentences about toon faces: paraphrases of every expression and attribute, and held-out ones.
-
-Training sees `PHRASES` in the forms of `drawn.captions.Captioner`; `HELD_OUT` sentences are never
-trained on: they are new ones, made of words that a reader of the training sentences knows.
+"""Sentences about toon faces: what hair, glasses, age and backdrop are called, and how CLIP is
+asked. What faces do is in phrases.py; of these lists, too, each fifth phrase enters no training.
 """
 from __future__ import annotations
 
 from torch import Tensor
 
-from ..drawn.captions import Phrases, Words
+from ..drawn.captions import Words, sentences, taught
 from ..drawn.parameters import category
 from . import parameters
 from .parameters import EXPRESSION_NAMES, INDEX
+from .phrases import PHRASES
 
 SUBJECTS = (
     "the person", "the cartoon person", "a person", "someone", "a cartoon face", "the face",
     "the woman", "the man", "a toon",
 )
 
-#: expression -> (what completes "The person is ...", what completes "a person with ...")
-PHRASES: dict[str, Phrases] = {
-    "neutral": (
-        ("neutral", "calm", "relaxed", "showing no expression", "looking calm", "serious"),
-        ("a neutral face", "a calm face", "no expression", "a relaxed expression", "a blank stare"),
+HAIR = {
+    "black": (
+        "black hair", "black-haired", "black coloured hair", "hair of black colour",
+        "jet-black hair", "raven hair", "raven-haired", "ebony hair", "ink-black hair",
+        "hair as black as coal", "coal-black hair", "hair dyed black", "black locks",
+        "black tresses", "pitch-black hair", "dark black hair", "midnight-black hair",
+        "black-coloured curls",
     ),
-    "smiling": (
-        ("smiling", "happy", "smiling happily", "cheerful", "grinning", "pleased"),
-        ("a smile", "a happy smile", "a big smile", "a cheerful face", "a happy expression"),
+    "brown": (
+        "brown hair", "brown-haired", "brown coloured hair", "hair of brown colour", "brunette",
+        "a brunette", "brunette hair", "chestnut hair", "chestnut-brown hair",
+        "chocolate-brown hair", "hazel hair", "mousy hair", "light brown hair", "dark brown hair",
+        "brown locks", "coffee-coloured hair", "hazelnut hair", "hair dyed brown",
     ),
-    "laughing": (
-        ("laughing", "laughing out loud", "laughing hard", "giggling", "bursting with laughter"),
-        ("a laugh", "a loud laugh", "a laughing face", "a wide open laughing mouth"),
+    "red": (
+        "red hair", "red-haired", "red coloured hair", "hair of red colour", "a redhead", "ginger",
+        "ginger hair", "ginger-haired", "auburn hair", "auburn-haired", "copper hair",
+        "copper-red hair", "flame-red hair", "fiery red hair", "carrot-coloured hair",
+        "titian hair", "redheaded", "hair dyed red",
     ),
-    "sad": (
-        ("sad", "unhappy", "looking sad", "gloomy", "frowning sadly", "feeling down"),
-        ("a sad face", "a sad expression", "a frown", "sad eyes", "an unhappy face"),
+    "blonde": (
+        "blonde hair", "blonde-haired", "blonde coloured hair", "hair of blonde colour", "a blonde",
+        "blond", "blond hair", "blond-haired", "fair hair", "fair-haired", "golden hair",
+        "golden-haired", "flaxen hair", "yellow hair", "straw-coloured hair", "honey-blonde hair",
+        "platinum blonde hair", "hair dyed blonde",
     ),
-    "crying": (
-        ("crying", "weeping", "in tears", "sobbing", "crying loudly", "shedding tears"),
-        ("tears", "a crying face", "tears running down", "tears in the eyes", "wet cheeks"),
+    "gray": (
+        "gray hair", "gray-haired", "gray coloured hair", "hair of gray colour", "grey hair",
+        "grey-haired", "silver hair", "silver-haired", "silvery hair", "white hair", "white-haired",
+        "ashen hair", "ash-gray hair", "steel-gray hair", "salt-and-pepper hair", "greying hair",
+        "graying hair", "hair dyed gray",
     ),
-    "angry": (
-        ("angry", "mad", "looking angry", "furious", "annoyed", "glaring"),
-        ("an angry face", "an angry expression", "angry eyes", "angry brows", "a furious look"),
+    "blue": (
+        "blue hair", "blue-haired", "blue coloured hair", "hair of blue colour", "azure hair",
+        "sky-blue hair", "navy hair", "cobalt hair", "sapphire-blue hair", "electric blue hair",
+        "dark blue hair", "light blue hair", "bright blue hair", "hair dyed blue", "blue locks",
+        "royal-blue hair", "blue curls", "pastel blue hair",
     ),
-    "surprised": (
-        ("surprised", "shocked", "amazed", "astonished", "stunned", "looking surprised"),
-        ("a surprised face", "a shocked expression", "a round open mouth", "an amazed look"),
+    "green": (
+        "green hair", "green-haired", "green coloured hair", "hair of green colour", "emerald hair",
+        "lime-green hair", "mint-green hair", "olive-green hair", "jade hair", "grass-green hair",
+        "moss-green hair", "forest-green hair", "bright green hair", "dark green hair",
+        "neon green hair", "green locks", "hair dyed green", "green curls",
     ),
-    "closing eyes": (
-        ("closing eyes", "closing the eyes", "asleep", "sleeping", "dreaming", "resting"),
-        ("closed eyes", "both eyes closed", "eyes shut", "a sleeping face", "shut eyes"),
-    ),
-    "winking": (
-        ("winking", "giving a wink", "winking with one eye", "winking playfully",
-         "closing one eye"),
-        ("a wink", "one eye closed", "a playful wink", "a winking eye", "one eye shut"),
-    ),
-    "pouting": (
-        ("pouting", "sulking", "pouting the lips", "making duck lips", "pursing the lips"),
-        ("a pout", "pouting lips", "duck lips", "pursed lips", "a sulking face"),
-    ),
-    "disgusted": (
-        ("disgusted", "looking disgusted", "sticking out the tongue", "feeling sick",
-         "grossed out"),
-        ("a disgusted face", "the tongue out", "a disgusted expression", "a disgusted look"),
-    ),
-    "sleepy": (
-        ("sleepy", "tired", "drowsy", "bored", "yawning", "looking tired"),
-        ("sleepy eyes", "a tired face", "half closed eyes", "a bored expression", "a yawn"),
-    ),
-    "shouting": (
-        ("shouting", "yelling", "screaming", "shouting angrily", "shouting in rage", "raging"),
-        ("a shout", "a shouting mouth", "an angry open mouth", "a scream", "a yelling face"),
-    ),
-    "scared": (
-        ("scared", "afraid", "frightened", "nervous", "terrified", "looking scared"),
-        ("a scared face", "a frightened expression", "a nervous look", "scared wide eyes", "fear"),
+    "pink": (
+        "pink hair", "pink-haired", "pink coloured hair", "hair of pink colour",
+        "rose-coloured hair", "rosy hair", "bubblegum hair", "bubblegum-pink hair", "hot pink hair",
+        "fuchsia hair", "magenta hair", "pastel pink hair", "cotton-candy hair", "salmon-pink hair",
+        "light pink hair", "pink locks", "hair dyed pink", "sakura-pink hair",
     ),
 }
-
-#: about each expression, never trained on
-HELD_OUT: dict[str, tuple[str, ...]] = {
-    "neutral": ("The person is looking relaxed", "a toon with a serious calm expression"),
-    "smiling": ("The person is giving a cheerful smile", "a happy grinning face"),
-    "laughing": ("The person is giggling out loud", "someone bursting with a loud laugh"),
-    "sad": ("The person is looking gloomy", "a toon with an unhappy frown"),
-    "crying": ("The person is sobbing in tears", "someone weeping with wet eyes"),
-    "angry": ("The person is looking mad", "a toon with a furious glaring face"),
-    "surprised": ("The person is looking shocked", "someone amazed and stunned"),
-    "closing eyes": ("The person is asleep with the eyes shut", "a dreaming face, eyes closed"),
-    "winking": ("The person is giving a playful wink", "someone shutting one eye, a wink"),
-    "pouting": ("The person is making a pout", "a sulking toon with duck lips"),
-    "disgusted": ("The person is feeling disgusted, tongue out", "a sick and disgusted look"),
-    "sleepy": ("The person is looking drowsy", "a bored toon with tired eyes"),
-    "shouting": ("The person is yelling in rage", "someone screaming with an angry shout"),
-    "scared": ("The person is looking frightened", "a terrified toon with nervous eyes"),
-}
-
-HAIR = ("{} hair", "{}-haired", "{} coloured hair", "hair of {} colour")
 GLASSES = (
-    ("no glasses", "without glasses", "not wearing glasses"),
-    ("glasses", "wearing glasses", "with round glasses", "spectacles"),
+    (
+        "no glasses", "without glasses", "not wearing glasses", "no spectacles",
+        "without spectacles", "no eyeglasses", "without eyeglasses", "no eyewear", "no specs",
+        "without specs", "glasses-free", "not bespectacled", "glasses off",
+        "having taken off the glasses", "bare eyes without lenses", "wearing no glasses",
+        "nothing on the nose", "without any glasses", "no frames", "who does not need glasses",
+    ),
+    (
+        "glasses", "wearing glasses", "with round glasses", "spectacles", "wearing spectacles",
+        "eyeglasses", "wearing eyeglasses", "specs", "wearing specs", "bespectacled",
+        "a pair of glasses", "round glasses", "round-rimmed spectacles", "reading glasses",
+        "in glasses", "glasses on", "wire-rimmed glasses", "big round spectacles",
+        "glasses on the nose", "a bespectacled face",
+    ),
 )
 AGE = (
-    ("a child", "young", "a kid with freckles", "freckles"),
-    ("an adult", "a grown-up", "middle-aged"),
-    ("old", "an elderly person", "with wrinkles", "aged"),
+    (
+        "a child", "young", "a kid with freckles", "freckles", "a kid", "a little kid", "a toddler",
+        "a youngster", "a schoolchild", "a small child", "a little girl", "a little boy",
+        "a preschooler", "childlike", "a freckled kid", "five years old", "a child of seven",
+        "a little one", "a kindergartner", "a young child",
+    ),
+    (
+        "an adult", "a grown-up", "middle-aged", "grown up", "in the prime of life",
+        "a thirty-year-old", "in her thirties", "in his forties", "forty years old",
+        "a mature person", "a mum", "a dad", "a parent", "an adult woman", "an adult man",
+        "a grown man", "a grown woman", "of middle age", "of working age", "a middle-aged person",
+    ),
+    (
+        "old", "an elderly person", "with wrinkles", "aged", "elderly", "wrinkles",
+        "a wrinkled face", "wrinkled", "a grandma", "a grandpa", "a grandmother", "a grandfather",
+        "a granny", "a senior citizen", "a pensioner", "an old lady", "an old man", "a retiree",
+        "eighty years old", "in old age",
+    ),
 )
 BACKDROP = {
-    "sunny": ("sunny day", "sunny weather", "the sun in a blue sky", "sunshine"),
-    "cloudy": ("cloudy day", "clouds in the sky", "cloudy weather", "overcast sky"),
-    "rainy": ("rain", "rainy weather", "a rainy day", "raining"),
-    "night": ("night", "at night", "stars and a moon", "a night sky"),
-    "sunset": ("sunset", "at sunset", "an evening sky", "the setting sun"),
-    "meadow": ("meadow", "green hills", "on a green meadow", "grass in spring"),
+    "sunny": (
+        "sunny day", "sunny weather", "the sun in a blue sky", "sunshine", "a sunny sky",
+        "bright sunshine", "in the sun", "a clear blue sky", "under a blue sky", "a cloudless sky",
+        "the sun shining", "a bright summer day", "beautiful weather", "fine weather",
+        "a bright day", "sunlight", "on a sunny day", "a sunny backdrop", "blue skies",
+        "a shining sun",
+    ),
+    "cloudy": (
+        "cloudy day", "clouds in the sky", "cloudy weather", "overcast sky", "overcast",
+        "cloudy skies", "a cloudy sky", "gray clouds", "a gray sky", "grey clouds", "a grey sky",
+        "clouds behind", "an overcast day", "dull weather", "a sky full of clouds", "fluffy clouds",
+        "a cloudy backdrop", "a cloud-covered sky", "cloud cover", "on a cloudy day",
+    ),
+    "rainy": (
+        "rain", "rainy weather", "a rainy day", "raining", "drizzle", "a downpour", "in the rain",
+        "heavy rain", "pouring rain", "raindrops", "a rain shower", "wet weather", "rain falling",
+        "a rainy backdrop", "showers", "drizzling rain", "a rainstorm", "raining cats and dogs",
+        "a rainy sky", "on a rainy day",
+    ),
+    "night": (
+        "night", "at night", "stars and a moon", "a night sky", "a starry sky", "a starry night",
+        "moonlight", "under the moon", "midnight", "at midnight", "a moonlit night",
+        "a dark sky with stars", "in the dark of night", "nighttime", "the moon in the sky",
+        "a crescent moon", "stars in the sky", "late at night", "under the stars", "the full moon",
+    ),
+    "sunset": (
+        "sunset", "at sunset", "an evening sky", "the setting sun", "dusk", "at dusk", "twilight",
+        "at twilight", "in the evening", "evening light", "a sunset sky", "an orange sky",
+        "a red evening sky", "sundown", "the sun going down", "golden hour", "the evening sun",
+        "evening glow", "an orange sunset", "nightfall approaching, the sky still red",
+    ),
+    "meadow": (
+        "meadow", "green hills", "on a green meadow", "grass in spring", "grassy hills",
+        "rolling hills", "a green field", "a grassy field", "in a meadow", "green grass",
+        "a pasture", "a lawn", "countryside", "hills behind", "a meadow backdrop",
+        "a spring meadow", "rolling green hills", "grassland", "a hillside of grass",
+        "a grassy meadow",
+    ),
 }
 
 #: name -> words of each of its classes, in the order of `labels`
 PARTS = {
-    "hair": tuple(tuple(form.format(name) for form in HAIR) for name, _ in parameters.HAIR),
+    "hair": tuple(HAIR[name] for name, _ in parameters.HAIR),
     "glasses": GLASSES,
     "age": AGE,
     "backdrop": tuple(BACKDROP[name] for name, _, _ in parameters.BACKDROP),
@@ -144,22 +172,20 @@ def zero_shot(
 ) -> list[list[str]]:
     """Sentences of each class to measure CLIP with, in the words of the training."""
     if attribute == "expression":
-        return [[f"The person is {verb}" for verb in verbs]
-                + [f"a person with {noun}" for noun in nouns]
-                for verbs, nouns in (PHRASES[name] for name in EXPRESSION_NAMES)]
+        return [sentences(PHRASES[name].taught()) for name in EXPRESSION_NAMES]
     if attribute == "hair":
         return [[f"a person with {name} hair"] for name, _ in parameters.HAIR]
     if attribute == "glasses":
         return [["a person without glasses"], ["a person wearing glasses"]]
     if attribute == "age":
-        return [[f"the person, {words}" for words in group] for group in AGE]
-    return [[f"a person, {words}" for words in group] for group in PARTS["backdrop"]]
+        return [[f"the person, {words}" for words in group] for group in map(taught, AGE)]
+    return [[f"a person, {words}" for words in group] for group in map(taught, PARTS["backdrop"])]
 
 
 WORDS = Words(
     subjects=SUBJECTS,
     expressions=PHRASES,
-    held_out=HELD_OUT,
+    pairs=parameters.PAIRS,
     attributes=PARTS,
     said={"hair": 0.3, "glasses": 0.25, "age": 0.15, "backdrop": 0.3},
     labels=labels,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..drawn.parameters import Parameter
+from ..drawn.parameters import Parameter, limits
 
 IDENTITY = (
     Parameter("skin", 0, 1, "skin tone, light to dark"),
@@ -137,6 +137,37 @@ EXPRESSIONS: dict[str, dict[str, float]] = {
 }
 EXPRESSION_NAMES = tuple(EXPRESSIONS)
 
+#: two expressions that one face can show at once
+PAIRS = (
+    ("smiling", "crying"), ("smiling", "surprised"), ("smiling", "closing eyes"),
+    ("smiling", "disgusted"), ("smiling", "sleepy"), ("smiling", "scared"), ("smiling", "angry"),
+    ("smiling", "winking"), ("smiling", "sad"),
+    ("laughing", "crying"), ("laughing", "winking"),
+    ("laughing", "disgusted"), ("laughing", "surprised"),
+    ("sad", "angry"), ("sad", "surprised"), ("sad", "closing eyes"), ("sad", "winking"),
+    ("sad", "pouting"), ("sad", "disgusted"), ("sad", "sleepy"), ("sad", "scared"),
+    ("crying", "angry"), ("crying", "surprised"), ("crying", "closing eyes"),
+    ("crying", "pouting"), ("crying", "disgusted"), ("crying", "sleepy"),
+    ("crying", "shouting"), ("crying", "scared"),
+    ("angry", "surprised"), ("angry", "closing eyes"), ("angry", "winking"), ("angry", "pouting"),
+    ("angry", "disgusted"), ("angry", "sleepy"), ("angry", "scared"),
+    ("surprised", "winking"), ("surprised", "disgusted"), ("surprised", "scared"),
+    ("surprised", "closing eyes"),
+    ("closing eyes", "pouting"), ("closing eyes", "disgusted"), ("closing eyes", "shouting"),
+    ("closing eyes", "scared"),
+    ("winking", "pouting"), ("winking", "disgusted"),
+    ("winking", "scared"),
+    ("pouting", "sleepy"),
+    ("disgusted", "sleepy"), ("disgusted", "scared"), ("disgusted", "shouting"),
+    ("shouting", "scared"),
+)
+
+#: what a pair has besides, where the rule of `pair_table` would lose one of the two
+PAIRED = {
+    ("laughing", "crying"): {"curve": 1.0, "open": 0.9, "mouth_width": 0.6},
+    ("laughing", "winking"): {"lid_left": 1.05},
+}
+
 
 def expression_table() -> Tensor:
     """Rows that hold the named expressions alone; identity columns are zero. [E, K]"""
@@ -145,3 +176,19 @@ def expression_table() -> Tensor:
         for name, value in {**NEUTRAL, **change}.items():
             row[INDEX[name]] = value
     return rows
+
+
+def pair_table() -> Tensor:
+    """Rows of PAIRS, as those of the expressions: each parameter is that of the expression to
+    which it matters more, in shares of what the expression changes most. [P, K]"""
+    rows = expression_table()
+    low, high = limits(PARAMETERS)
+    change = (rows - rows[0]) / (high - low)
+    weight = change.abs() / change.abs().amax(1, keepdim=True).clamp(min=1e-6)
+    numbers = [[EXPRESSION_NAMES.index(name) for name in pair] for pair in PAIRS]
+    one, other = torch.tensor(numbers).unbind(1)
+    found = torch.where(weight[one] >= weight[other], rows[one], rows[other])
+    for pair, change in PAIRED.items():
+        for name, value in change.items():
+            found[PAIRS.index(pair), INDEX[name]] = value
+    return found

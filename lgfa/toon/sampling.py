@@ -27,6 +27,7 @@ from .parameters import (
     SHIRT,
     K,
     expression_table,
+    pair_table,
 )
 
 Z_DIM = 512
@@ -128,14 +129,14 @@ def identities(
 
 def with_expression(
     params: Tensor,                         # people [B, K]
-    which: Tensor,                          # [B], long, numbers of expressions
+    which: Tensor,                          # [B], long, numbers of expressions, then of pairs
     strength: Tensor | float = 1.0,         # [B] or one for all: 0 = neutral, 1 = as named
     jitter: float = 0.0,                    # deviation of a variation of each expression parameter,
     #                                         in units of half its range; what is nearly 0 stays 0
     rng: torch.Generator | None = None,     # of the variation; needed where there is one
 ) -> Tensor:
     """The same people with named expressions, unposed. [B, K]"""
-    rows = expression_table().to(params.device)
+    rows = torch.cat([expression_table(), pair_table()]).to(params.device)
     neutral = rows[0]
     if not torch.is_tensor(strength):
         strength = torch.full((len(params),), float(strength), device=params.device)

@@ -23,7 +23,9 @@ class TestEveryDomain:
 
     def test_names_and_rows_belong_together(self, world: World) -> None:
         assert len(world.names) == world.count == len(world.expressions)
-        assert set(world.words.held_out) == set(world.names)
+        assert set(world.words.held_out()) == set(world.names)
+        assert all(name in world.names for pair in world.words.pairs for name in pair)
+        assert world.looks == world.count + len(world.words.pairs)
         assert not world.expressions[:, :world.who].any()
         assert set(world.outfit) <= set(list(world.index)[:world.who])
         assert set(world.words.said) == set(world.words.attributes)

@@ -8,27 +8,59 @@ from lgfa.toon import captions, parameters, sampling
 from lgfa.training.toon.motion import prompts
 
 
-def test_every_expression_has_words_and_held_out_sentences() -> None:
-    assert set(captions.PHRASES) == set(captions.HELD_OUT) == set(parameters.EXPRESSION_NAMES)
+def test_every_expression_has_many_phrasings_and_each_fifth_is_held_out() -> None:
+    assert tuple(captions.PHRASES) == parameters.EXPRESSION_NAMES
     assert len(parameters.EXPRESSION_NAMES) >= 14
-    for name in parameters.EXPRESSION_NAMES:
-        verbs, nouns = captions.PHRASES[name]
-        assert len(verbs) + len(nouns) >= 6 and len(captions.HELD_OUT[name]) >= 2
+    for ways in captions.PHRASES.values():
+        assert ways.plain.count >= 80 and all(len(phrases) >= 20 for phrases in ways.plain)
+        taught, kept = ways.taught(), ways.kept()
+        assert taught.count + kept.count == ways.plain.count + ways.wider.count
+        assert kept.count >= 12 and kept.count == sum(len(one) // 5 for one in ways.plain)
+        assert ways.plain.being[4] == kept.being[0] and ways.plain.being[9] == kept.being[1]
+        assert not {phrase for one in taught for phrase in one} & {
+            phrase for one in kept for phrase in one}
+
+
+def test_every_class_of_an_attribute_has_many_phrasings() -> None:
+    for groups in captions.WORDS.attributes.values():
+        assert all(len(set(group)) == len(group) >= 15 for group in groups)
+
+
+def test_a_phrase_means_one_expression() -> None:
+    owner: dict[str, str] = {}
+    for name, ways in captions.PHRASES.items():
+        for phrase in {phrase for lists in (ways.plain, ways.wider) for one in lists
+                       for phrase in one}:
+            assert owner.setdefault(phrase, name) == name, phrase
+            assert phrase == phrase.strip() and "  " not in phrase and phrase[-1] not in ".,"
 
 
 def test_held_out_sentences_are_never_drawn() -> None:
     captioner = Captioner(captions.WORDS, torch.Generator().manual_seed(0))
-    drawn = {captioner.expression(i).casefold() for i in range(14) for _ in range(400)}
-    held = {s.casefold() for group in captions.HELD_OUT.values() for s in group}
+    drawn = {captioner.expression(i).casefold() for i in range(66) for _ in range(100)}
+    held = {s.casefold() for group in captions.WORDS.held_out().values() for s in group}
+    assert len(held) > 250
     assert not drawn & held
     assert not {s.casefold() for s in prompts().sentences()} & held
 
 
+def test_pairs_show_both() -> None:
+    rows, singles = parameters.pair_table(), parameters.expression_table()
+    assert len(rows) == len(parameters.PAIRS) == len(set(parameters.PAIRS)) > 40
+    for pair, row in zip(parameters.PAIRS, rows, strict=True):
+        one, other = (singles[parameters.EXPRESSION_NAMES.index(name)] for name in pair)
+        # of both faces there is something that the other does not have
+        assert bool(((row == one) & (row != other)).any()), pair
+        assert bool(((row == other) & (row != one)).any()), pair
+
+
 def test_sentences_are_true() -> None:
     captioner = Captioner(captions.WORDS, torch.Generator().manual_seed(0))
-    text = captioner.sentence({"expression": 1, "hair": 5, "backdrop": 3})
-    assert "blue" in text
-    assert any(word in text for word in ("night", "stars"))
+    text = captioner.sentence({"expression": 1, "hair": 0, "backdrop": 3}).casefold()
+    night = captions.WORDS.attributes["backdrop"][3]
+    hair = captions.WORDS.attributes["hair"][0]
+    assert any(phrase.casefold() in text for phrase in night)
+    assert any(phrase.casefold() in text for phrase in hair)
 
 
 def test_labels() -> None:

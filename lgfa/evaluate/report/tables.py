@@ -159,8 +159,9 @@ def table_paraphrases(figures: Figures) -> list[dict[str, Any]]:
             for what, suite in (("trained words", "main"), ("unseen paraphrases", "paraphrase"))
             if ("paraphrase", name) in figures.results]
     return [table("paraphrases", "Sentences never seen in training",
-                  "Two sentences for each of the thirteen expressions, unknown to CLIP's and to "
-                  "the motion model's training.", columns, _rows(figures, keys, columns))]
+                  "Plain English: each clip another of the phrases that CLIP's and the motion "
+                  "model's training left out (every fifth), each person all thirteen expressions.",
+                  columns, _rows(figures, keys, columns))]
 
 
 def table_stills(figures: Figures) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ class Batch(NamedTuple):
     image: Tensor                           # [B, 3, R, R], -1..1
     params: Tensor                          # [B, K]
     expression: Tensor                      # [B], long, -1 where no name fits
+    look: Tensor                            # [B], long, expression or pair of two, -1 where none
 
 
 def faces(
@@ -29,10 +30,14 @@ def faces(
     named: float = 0.85,                    # share that shows a named expression
     posed: float = 0.0,                     # share whose head is moved and tilted
     weakest: float = 0.6,                   # named expressions have strengths from this to 1
+    both: float = 0.0,                      # share of the named that shows a pair of expressions
 ) -> Batch:
     """n drawn faces."""
     people = world.people(n, rng)
     which = torch.randint(world.count, (n,), generator=rng)
+    if both and world.looks > world.count:
+        pairs = torch.randint(world.count, world.looks, (n,), generator=rng)
+        which = torch.where(torch.rand(n, generator=rng) < both, pairs, which)
     strength = weakest + (1 - weakest) * torch.rand(n, generator=rng)
     params = world.with_expression(people, which, strength, JITTER, rng)
     wild = world.params_from_z(torch.randn(n, world.z_dim, generator=rng))
@@ -44,8 +49,9 @@ def faces(
         for name in world.pose:
             pose = (torch.rand(n, generator=rng) * 2 - 1) * TILT
             params[:, world.index[name]] = torch.where(moved, pose, torch.zeros(n))
-    expression = torch.where(is_named, which, -torch.ones_like(which))
-    return Batch(world.draw(params, resolution), params, expression)
+    look = torch.where(is_named, which, -1)
+    expression = torch.where(look < world.count, look, -1)
+    return Batch(world.draw(params, resolution), params, expression, look)
 
 
 def harder(

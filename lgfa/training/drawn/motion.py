@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -21,22 +22,45 @@ from ..prompts import Prompts
 from ..setup import enlarge
 from ..trainer import Progress, Trainer
 
+SINGLE, PAIR = 60, 40                       # random captions of an expression, of a pair of two
+
 
 def prompts(
     words: Words,
-    seed: int,                              # of the random sentences
-    count: int = 8,                         # random sentences for each expression
+    seed: int,                              # of the random captions
 ) -> Prompts:
-    """Every expression as a word with its sentences, "The person is ..." among them."""
+    """Every expression as a word, and every pair of two, with many sentences of each.
+
+    The first of an expression's is "The person is ..", a pair's begins with both names. Of the
+    held-out sentences every second calibrates the verdicts; reports measure them by the others.
+    """
     captioner = Captioner(words, torch.Generator().manual_seed(seed))
     groups = []
-    for index, (verbs, nouns) in enumerate(words.expressions.values()):
-        texts = [f"The person is {verb}" for verb in verbs]
-        texts += [f"The person has {noun}" for noun in nouns]
-        texts += [captioner.expression(index) for _ in range(count)]
-        # capitals do not matter to CLIP's tokenizer
-        groups.append(list({text.casefold(): text for text in texts}.values()))
-    return Prompts(groups, ("{}",))
+    for index, (name, lessons) in enumerate(words.lessons().items()):
+        first = f"The person is {words.expressions[name].plain.being[0]}"
+        groups.append(_once([first, *lessons, *_captions(captioner, index, SINGLE)]))
+    for index, pair in enumerate(words.pairs, start=len(groups)):
+        groups.append(_once([" and ".join(pair), *_captions(captioner, index, PAIR)]))
+    held_out = words.held_out()
+    taken = {text.casefold() for texts in held_out.values() for text in texts}
+    calibrating = [text for texts in held_out.values() for text in texts[::2]]
+    return Prompts([_others(group, taken) for group in groups], ("{}",), calibrating)
+
+
+def _captions(captioner: Captioner, index: int, count: int) -> list[str]:
+    return [captioner.expression(index) for _ in range(count)]
+
+
+def _once(texts: Sequence[str]) -> list[str]:
+    """Capitals do not matter to CLIP's tokenizer."""
+    return list({text.casefold(): text for text in texts}.values())
+
+
+def _others(texts: Sequence[str], taken: set[str]) -> list[str]:
+    """Those that nobody has taken, which are taken now: a sentence means one thing."""
+    free = [text for text in texts if text.casefold() not in taken]
+    taken.update(map(str.casefold, free))
+    return free
 
 
 class Stills:

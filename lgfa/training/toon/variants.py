@@ -27,7 +27,8 @@ def one_template(
     template: str,                          # with one {} for the word
 ) -> Prompts:
     """Each expression's first word in one template, and no paraphrase."""
-    return Prompts([PHRASES[name][0][0] for name in parameters.EXPRESSION_NAMES], (template,))
+    words = [PHRASES[name].plain.being[0] for name in parameters.EXPRESSION_NAMES]
+    return Prompts(words, (template,))
 
 
 def prompted() -> Prompts:

@@ -10,12 +10,15 @@ from lgfa.training.drawn import motion
 
 
 def test_prompts_are_groups_of_sentences_without_doubles() -> None:
-    prompts = motion.prompts(DOTS.words, 1, count=3)
-    assert prompts.templates == ("{}",) and len(prompts.words) == DOTS.count
-    for (verbs, nouns), group in zip(DOTS.words.expressions.values(), prompts.words, strict=True):
-        assert group[0] == f"The person is {verbs[0]}"
-        assert f"The person has {nouns[0]}" in group
-        assert len({text.casefold() for text in group}) == len(group)
+    prompts = motion.prompts(DOTS.words, 1)
+    assert prompts.templates == ("{}",) and len(prompts.words) == DOTS.looks
+    assert prompts.names == [*DOTS.names, "broad and tall"]
+    assert prompts.held_out == ("she is a ball", "she is a wide one", "she is a tower")
+    for ways, group in zip(DOTS.words.expressions.values(), prompts.words, strict=False):
+        assert group[0] == f"The person is {ways.plain.being[0]}"
+        assert any(ways.plain.having[0] in text for text in group)
+    every = [text.casefold() for group in prompts.words for text in group]
+    assert len(set(every)) == len(every) and not set(every) & set(prompts.held_out)
     assert motion.prompts(DOTS.words, 1).words != motion.prompts(DOTS.words, 2).words
 
 

@@ -1,0 +1,38 @@
+"""How people say what a face does: many phrasings of each expression, of which some are held out.
+
+They are in words/NAME.txt, a phrase a line, in three lists: `being` completes "she is ..", `having`
+completes "she has ..", `doing` completes "they ..", in the base form; {own} stands for her, his,
+their, my, your, the. The lists called `wider` bring in rarer words, idioms and causes. The frames
+around all of them, such as tags and misspellings, are in drawn/captions.py.
+
+The rule of what is held out: of each of the three plain lists of an expression, in the order of the
+file, the fifth, the tenth, the fifteenth .. phrase enters no training (`drawn.captions.kept`).
+Reports measure by those.
+"""
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..drawn.captions import Phrases, Ways
+from .parameters import EXPRESSION_NAMES
+
+FOLDER = Path(__file__).parent / "words"
+
+
+def read(
+    path: Path,                             # lines, a [heading] before each list
+) -> Ways:
+    """The phrasings of one expression."""
+    lists: dict[str, list[str]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("["):
+            phrases = lists.setdefault(line.strip("[]"), [])
+        elif line.strip():
+            phrases.append(line.strip())
+    plain, wider = (Phrases(*(tuple(lists[kind + form]) for form in Phrases._fields))
+                    for kind in ("", "wider "))
+    return Ways(plain, wider)
+
+
+#: expression -> its phrasings, in the order of the expressions' numbers
+PHRASES = {name: read(FOLDER / f"{name.replace(' ', '_')}.txt") for name in EXPRESSION_NAMES}
