@@ -27,14 +27,19 @@ TINY = ClipConfig(
 @pytest.mark.parametrize("world", [TOON, DOTS], ids=lambda world: world.name)
 def test_sentences_are_true_of_their_pictures(world: World) -> None:
     rng = torch.Generator().manual_seed(0)
-    seen = faces.faces(world, 24, 32, rng)
+    seen = faces.faces(world, 24, 32, rng, both=0.4)
+    assert bool((seen.look >= world.count).any()) and bool(
+        (seen.expression[seen.look >= world.count] == -1).all())
     texts, true_of = clip.says(world, seen, Captioner(world.words, rng))
     assert len(texts) == 24 and true_of.shape == (24, 24) and bool(true_of.diagonal().all())
     assert not bool(true_of.all())
     # a picture with the same classes is as right as the one that the sentence was made for
-    labels = {"expression": seen.expression, **world.words.labels(seen.params)}
+    labels = {"expression": seen.look, **world.words.labels(seen.params)}
     alike = torch.stack([c[:, None] == c[None] for c in labels.values()]).all(0)
     assert true_of[alike].all()
+    more, true_of = clip.says(world, seen, Captioner(world.words, rng), each=3)
+    assert len(more) == 72 and true_of.shape == (72, 24) and len(set(more)) > 40
+    assert bool(true_of.view(3, 24, 24).diagonal(dim1=1, dim2=2).all())
 
 
 def test_several_answers_may_be_right() -> None:
@@ -58,6 +63,15 @@ def test_pictures_of_no_sentence_are_wrong_answers_only() -> None:
     assert clip.agreement(near, image[:3], none, scale) > 0.1
 
 
+def test_foreign_sentences_are_wrong_answers_only() -> None:
+    text, scale = torch.eye(4), torch.tensor(20.0)
+    none = torch.eye(4).bool()[:, :3]           # the fourth sentence is true of nothing
+    assert clip.agreement(text[:3], text, none, scale) < 0.01
+    near = text.clone()
+    near[3] = text[0]                           # now it says what the first does
+    assert clip.agreement(text[:3], near, none, scale) > 0.1
+
+
 def test_strayed_codes_lie_off_the_cloud() -> None:
     from lgfa import formats
 
@@ -74,7 +88,11 @@ def test_strayed_codes_lie_off_the_cloud() -> None:
 
 def test_a_seed_says_all_of_the_first_lesson(tmp_path: Path) -> None:
     before = torch.get_rng_state()
-    one, two = (clip.train_clip(DOTS, TINY, tmp_path / name, 2, 7, batch=6) for name in "ab")
+    def fresh() -> CLIP:
+        with fresh_weights(7):
+            return CLIP(TINY)
+
+    one, two = (clip.train_clip(DOTS, fresh(), tmp_path / name, 2, 7, batch=6) for name in "ab")
     assert torch.equal(torch.get_rng_state(), before)
     other = two.network.state_dict()
     assert all(torch.equal(value, other[name]) for name, value in one.network.state_dict().items())
@@ -93,7 +111,9 @@ def test_figures_of_a_clip_that_knows_nothing() -> None:
 class Knowing:
     """Names of the dots' expressions as one-hot vectors, held-out sentences too."""
 
-    WORDS = (("round", "ball"), ("broad", "wide"), ("tall", "tower"))
+    WORDS = (("round", "ball", "circle", "balanced", "plain"),
+             ("broad", "wide", "stout", "fat", "thick", "breadth", "spread"),
+             ("tall", "tower", "high", "long", "big", "lanky", "rise"))
 
     def encode_text(self, texts: list[str]) -> torch.Tensor:
         return torch.tensor([[float(any(word in text for word in group)) for group in self.WORDS]
