@@ -19,8 +19,10 @@ from ..embed.e4e import Encoder
 from ..frames.stylegan2 import Generator
 from ..metrics.changes import apart
 from ..metrics.metric import batched
+from ..motion.foreign import MEASURING
 from ..training.drawn import faces, judges
 from ..training.drawn.clip import zero_shot
+from .language import evenly, reached, verdicts
 from .moved import Judged, judge
 
 RENDER = 128                                # side of the drawings that other networks look at
@@ -36,6 +38,7 @@ class Report:
     questions: tuple[str, ...]              # zero-shot figures of CLIP, in order, see zero_shot
     read: tuple[str, ...]                   # parameters whose estimate is measured
     watched: tuple[str, ...]                # expressions that have a bar of their own
+    absent: Mapping[str, tuple[str, ...]]   # parameter -> expressions in which it stays nearly 0
     untouched: tuple[tuple[float, float], ...]      # centres of squares, -1..1, that no expression
     #                                         changes
     template: str                           # sentence around an expression's first word
@@ -249,14 +252,21 @@ def motion_lines(
     still = batched(generator.synthesis, w)
     far = strangers(world, identity, report.rng(7))
     seen: dict[str, Judged] = {}
+    ends: dict[str, Tensor] = {}            # parameters of the last frames
     for number, name in enumerate(world.names[1:], 1):
-        text = report.template.format(world.words.expressions[name][0][0])
+        text = report.template.format(world.words.expressions[name].plain.being[0])
         path = motion.trajectory(w, [text] * people, still, frames, seed=0, clip=clip)
         shown = batched(generator.synthesis, path.flatten(0, 1)).unflatten(0, (people, frames))
         which = torch.full((people,), number)
         seen[name] = judge(world, still, path, shown, which, attributes, identity, far,
                            report.untouched)
+        ends[name] = attributes(shown[:, -1])[1]
     lines = _motion_lines(report, seen, people)
+    for parameter, names in report.absent.items():
+        shown = torch.cat([ends[name][:, world.index[parameter]] for name in names])
+        lines.append(report.line("motion", parameter, f"{parameter} in {', '.join(names)}",
+                                 shown.mean(), at_most=True))
+    lines += language_lines(report, motion, generator, clip, attributes)
     if details:
         for name, one in seen.items():
             lines += [
@@ -293,6 +303,41 @@ def _motion_lines(
         line("tint", "tint: change of untouched colours, of 255", every.tint.mean(),
              at_most=True),
     ]
+
+
+@torch.no_grad()
+def language_lines(
+    report: Report,
+    motion: nn.Module,
+    generator: Generator,
+    clip: CLIP,
+    attributes: nn.Module,
+    people: int = 3,
+    most: int = 24,                         # phrases of an expression
+) -> list[Line]:
+    """Phrases that no training saw, and, of a model with words, what it says of them."""
+    world, held = report.world, report.world.words.held_out()
+    asked = {number: evenly(held[name], most) for number, name in enumerate(world.names) if number}
+    found = reached(asked, people_stills(report, generator, people, 8), motion, generator, clip,
+                    attributes)
+    every, fewest = torch.cat([*found.values()]).float(), min(map(len, found.values()))
+    count = f"{len(every)} x {people} people"
+    lines = [
+        report.line("motion", "phrases", f"held-out phrases reached, {count}", every.mean()),
+        report.line("motion", "worst", f"  of the worst expression, {fewest} phrases at least",
+                    min(one.float().mean() for one in found.values()))]
+    if motion.words is None:
+        return lines
+    # the others calibrated the verdicts, see training/drawn/motion.py
+    true = [text for texts in held.values() for text in texts[1::2] or texts]
+    seen = verdicts(motion, clip, true, MEASURING)
+    return [
+        *lines,
+        report.line("motion", "unknown", f"{len(true)} true phrases, called unknown",
+                    seen.true_unknown, at_most=True),
+        report.line("motion", "known", "  called known", seen.true_known),
+        report.line("motion", "foreign", f"{len(MEASURING)} foreign sentences, not called known",
+                    seen.foreign_not_known)]
 
 
 # ---- all of them

@@ -29,6 +29,10 @@ BARS = {
     "motion.step": 2.5,                     # at most
     "motion.pixels": 2.5,                   # at most
     "motion.tint": 8.0,                     # at most
+    "motion.tears": 0.05,                   # at most
+    "motion.phrases": 0.95,
+    "motion.unknown": 0.05,                 # at most
+    "motion.foreign": 0.90,
 }
 
 #: network -> what it is, what it was trained from
@@ -92,6 +96,7 @@ REPORT = Report(
                "expression, among held-out sentences", "expression, image to held-out sentence"),
     read=("curve", "open", "lid_left", "lid_right", "brow_height", "brow_angle", "tears"),
     watched=("crying", "disgusted"),
+    absent={"tears": ("angry", "sad", "surprised", "scared", "shouting")},
     untouched=UNTOUCHED,
     template=DOMAINS["toon"].template,
     cards=CARDS,

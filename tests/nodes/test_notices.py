@@ -11,10 +11,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from tiny import teach, tiny_motion
-
-SMILING, CRYING = "The person is smiling", "The person is crying"
-KNOWN, UNSURE, UNKNOWN = "smiling", "asdf qwerty", "tango"      # to a toon model with these words
-TANGO = "'The person is tango' is like none of the 2 words that this model knows; nearest: smiling"
+from worded import KNOWN, UNKNOWN, UNKNOWN_SAID, UNSURE, WORDS, worded_toon
 
 
 @pytest.fixture(scope="module")
@@ -22,10 +19,9 @@ def worded(session_run, comfy_home):
     """Outputs of Load Motion Model for the toon model with two words: motion, clip."""
     from lgfa import formats
 
-    model = teach(formats.load("toon", "motion"), {"smiling": SMILING, "crying": CRYING}, 0.9, 0.4)
     file = comfy_home.models / "lgfa" / "worded.safetensors"
     file.parent.mkdir(exist_ok=True)
-    formats.save(file, model)
+    formats.save(file, worded_toon())
     return session_run("LGFA_LoadMotionModel", model="worded.safetensors")
 
 
@@ -100,6 +96,17 @@ def test_text_goes_with_its_reason(talker, ours, page, run, caplog):
     assert page.texts == {"1": " "} and run.ui is None
     talker()
     assert len(page.sent) == 3
+
+
+def test_node_of_another_workflow_has_texts_of_its_own(talker, ours, page, run, domain, blocks):
+    """Its id may be the same."""
+    run("LGFA_AnimateFace", image=blocks, frames=1)
+    assert "unlike the image" in page.texts["1"]
+    talker(lambda: ours("one"))
+    assert page.texts == {"1": "one"}
+    heard = len(page.sent)
+    run("LGFA_SampleFace", generator=domain[0])
+    assert len(page.sent) == heard              # nothing of its own is there to be taken away
 
 
 def test_what_an_error_was_preceded_by_is_shown(talker, ours, page):
@@ -186,7 +193,7 @@ def test_known_sentence(run, worded, page, caplog):
     assert [one.verdict for one in words.understood] == ["known"] and logged(caplog) == []
     assert run.ui["notices"] == []
     kept, = run.ui["understood"]
-    assert kept["text"] == SMILING and kept["verdict"] == "known"
+    assert kept["text"] == WORDS["smiling"] and kept["verdict"] == "known"
     assert [name for name, _ in kept["nearest"]] == ["smiling", "crying"]
 
 
@@ -195,8 +202,8 @@ def test_each_line_has_its_verdict(run, worded, page, caplog):
     assert [line.split()[0] for line in said.split("\n")] == ["unknown:", "known:", "unsure:",
                                                              "known:"]
     lines = page.texts["1"].split("\n")
-    assert lines[0] == "understood: crying (1.00), smiling (1.00)" and lines[1].startswith(TANGO)
-    assert "is perhaps 'crying'" in lines[2] and len(lines) == 3
+    assert lines[0] == "understood: crying (1.00), smiling (1.00)" and lines[1].startswith(UNKNOWN_SAID)
+    assert "is perhaps 'smiling'" in lines[2] and len(lines) == 3
     assert logged(caplog) == [f"LGFA: {line}" for line in lines[1:]]
     assert [one["verdict"] for one in run.ui["understood"]] == ["unknown", "known", "unsure",
                                                                "known"]
@@ -238,7 +245,7 @@ def test_words_of_a_model_that_borrows_its_clip(run, tiny_models, tiny_domain, p
     from lgfa import formats
 
     alone = tiny_motion(clip=False)
-    alone.words = teach(tiny_motion(), {"smiling": SMILING}, 0.9999, 0.9).words
+    alone.words = teach(tiny_motion(), {"smiling": WORDS["smiling"]}, 0.9999, 0.9).words
     formats.save(tiny_models / "borrowing.safetensors", alone)
     motion, _ = run("LGFA_LoadMotionModel", model="tiny/borrowing.safetensors")
     clip, = run("LGFA_LoadCLIP", model="tiny/clip.safetensors")
@@ -259,7 +266,7 @@ def test_animate_face_shows_what_its_parts_say(run, worded, blocks, page, caplog
 
     run.caching = True
     first = animate(image=blocks, text=UNKNOWN)
-    assert len(first) == 2 and "unlike the image" in first[0] and first[1].startswith(TANGO)
+    assert len(first) == 2 and "unlike the image" in first[0] and first[1].startswith(UNKNOWN_SAID)
     assert set(page.texts) == {"1"} and len(logged(caplog)) == 2
 
     heard = len(page.sent)

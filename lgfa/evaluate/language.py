@@ -1,0 +1,66 @@
+"""How far a motion model's language goes: phrases that nothing was trained on, and its verdicts."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..embed.clip import CLIP
+from ..frames.stylegan2 import Generator
+from ..metrics.metric import batched
+
+
+def evenly(
+    sentences: Sequence[str],
+    most: int,
+) -> list[str]:
+    """At most so many of them, over the whole list."""
+    step = max(1.0, len(sentences) / most)
+    return [sentences[int(i * step)] for i in range(min(len(sentences), most))]
+
+
+@torch.no_grad()
+def reached(
+    sentences: Mapping[int, Sequence[str]],     # number of an expression -> what asks for it
+    w: Tensor,                              # neutral stills [people, L, D], an odd number
+    motion: nn.Module,
+    generator: Generator,
+    clip: CLIP,
+    attributes: nn.Module,                  # pictures -> (logits [B, E], parameters)
+    frames: int = 8,                        # T of a clip, of which the last frame is looked at
+) -> dict[int, Tensor]:
+    """Whether the attribute network sees the expression on most of the people, each sentence. [n]
+    """
+    still = batched(generator.synthesis, w) if motion.config.visual else None
+    found = {}
+    for number, texts in sentences.items():
+        ends = [motion.trajectory(w, [text] * len(w), still, frames, seed=0, clip=clip)[:, -1]
+                for text in texts]
+        shown = batched(lambda code: attributes(generator.synthesis(code))[0], torch.cat(ends))
+        right = (shown.argmax(1) == number).unflatten(0, (len(texts), len(w)))
+        found[number] = right.sum(1) * 2 > len(w)
+    return found
+
+
+class Verdicts(NamedTuple):
+    """Shares of sentences, 0..1."""
+
+    true_unknown: float                     # of those that mean a word, called unknown
+    true_known: float                       # .. called known
+    foreign_not_known: float                # of those about other things, called unsure or unknown
+
+
+def verdicts(
+    motion: nn.Module,                      # with words
+    clip: CLIP,
+    true: Sequence[str],                    # sentences that mean a word
+    foreign: Sequence[str],                 # .. that mean none
+) -> Verdicts:
+    """What the model says that it understands."""
+    def share(texts: Sequence[str], verdict: str) -> float:
+        found = motion.understand(texts, clip)
+        return sum(one.verdict == verdict for one in found) / len(texts)
+
+    return Verdicts(share(true, "unknown"), share(true, "known"), 1 - share(foreign, "known"))
