@@ -70,10 +70,12 @@ class _Board:
         self._pages.move_to_end((place.client, place.shown))
         while len(self._pages) > MOST_NODES:
             self._pages.popitem(last=False)
-        before = page.get(place.node, (kind, []))
-        if place.first or before[0] != kind:
+        known, texts = page.get(place.node, (kind, []))
+        if known != kind and place.node == place.shown:
+            page.clear()                    # another workflow is open
+        if known != kind or place.first:
             page[place.node] = kind, []
-        return bool(before[1])
+        return known == kind and bool(texts)
 
     def add(self, place: Place, text: str) -> None:
         """One more text of a node, each once."""
