@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..errors import LGFAError
+from ..errors import LGFAError, short
 
 PARTS = {"encoder": "encoder", "decoder": "generator"}      # --part -> kind of network
 
@@ -89,8 +89,8 @@ def report(tree: Any, form: Any, several: bool = False, keys: bool = False) -> N
 
 
 def settings(config: Any) -> str:
-    """A network's settings in one line."""
-    return ", ".join(f"{key}={value}" for key, value in vars(config).items())
+    """A network's settings in one line; long lists, as of words, are cut."""
+    return ", ".join(f"{key}={short(value, 400)}" for key, value in vars(config).items())
 
 
 def row(title: str, text: object) -> None:

@@ -60,6 +60,8 @@ class Words:
 
     subjects: tuple[str, ...]               # who it is about: "the person", ..
     expressions: Mapping[str, Ways]         # name of an expression, in the order of their numbers
+    asked: Mapping[str, tuple[str, ...]]    # name -> what somebody asked for who had not read the
+    #                                         rest; enters no training
     pairs: tuple[tuple[str, str], ...]      # names of two expressions that one face can show
     attributes: Mapping[str, tuple[tuple[str, ...], ...]]   # name -> words of each of its classes
     said: Mapping[str, float]               # how often each attribute is said beside an expression;

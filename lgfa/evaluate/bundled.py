@@ -22,7 +22,7 @@ from ..metrics.metric import batched
 from ..motion.foreign import MEASURING
 from ..training.drawn import faces, judges
 from ..training.drawn.clip import zero_shot
-from .language import evenly, reached, verdicts
+from .language import both, evenly, reached, verdicts
 from .moved import Judged, judge
 
 RENDER = 128                                # side of the drawings that other networks look at
@@ -313,19 +313,30 @@ def language_lines(
     clip: CLIP,
     attributes: nn.Module,
     people: int = 3,
-    most: int = 24,                         # phrases of an expression
+    most: int = 40,                         # phrases of an expression
 ) -> list[Line]:
     """Phrases that no training saw, and, of a model with words, what it says of them."""
     world, held = report.world, report.world.words.held_out()
-    asked = {number: evenly(held[name], most) for number, name in enumerate(world.names) if number}
-    found = reached(asked, people_stills(report, generator, people, 8), motion, generator, clip,
-                    attributes)
-    every, fewest = torch.cat([*found.values()]).float(), min(map(len, found.values()))
-    count = f"{len(every)} x {people} people"
-    lines = [
-        report.line("motion", "phrases", f"held-out phrases reached, {count}", every.mean()),
-        report.line("motion", "worst", f"  of the worst expression, {fewest} phrases at least",
-                    min(one.float().mean() for one in found.values()))]
+    w = people_stills(report, generator, people, 8)
+    lines = []
+    for key, what, texts in (("phrases", "held-out phrases", held),
+                             ("asked", "sentences by another hand", world.words.asked)):
+        chosen = {number: evenly(texts[name], most) for number, name in enumerate(world.names)
+                  if number and name in texts}
+        found = reached(chosen, w, motion, generator, clip, attributes)
+        every = torch.cat([*found.values()]).float()
+        worst = min(found, key=lambda number: found[number].float().mean())
+        lines += [
+            report.line("motion", key, f"{what} reached, {len(every)} x {people} people",
+                        every.mean()),
+            report.line("motion", "worst", f"  of the worst, {world.names[worst]}, "
+                        f"{len(found[worst])} sentences", found[worst].float().mean())]
+    if world.words.pairs:
+        two = both(world, w, motion, generator, clip, attributes)
+        lines += [
+            report.line("motion", "both", f"two at once, {len(world.words.pairs)} pairs: progress",
+                        two.progress),
+            report.line("motion", "both", "  direction of the change (cosine)", two.direction)]
     if motion.words is None:
         return lines
     # the others calibrated the verdicts, see training/drawn/motion.py

@@ -7,8 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..drawn.world import World
 from ..embed.clip import CLIP
 from ..frames.stylegan2 import Generator
+from ..metrics.changes import direction, progress
 from ..metrics.metric import batched
 
 
@@ -42,6 +44,40 @@ def reached(
         right = (shown.argmax(1) == number).unflatten(0, (len(texts), len(w)))
         found[number] = right.sum(1) * 2 > len(w)
     return found
+
+
+class Both(NamedTuple):
+    """How two expressions that were asked for at once come out, means over all pairs."""
+
+    progress: float                         # 0 = still, 1 = all the way to what shows both
+    direction: float                        # cosine of the change
+
+
+@torch.no_grad()
+def both(
+    world: World,
+    w: Tensor,                              # neutral stills [people, L, D]
+    motion: nn.Module,
+    generator: Generator,
+    clip: CLIP,
+    attributes: nn.Module,                  # pictures -> (logits [B, E], parameters [B, K])
+    frames: int = 8,                        # T of a clip, of which the last frame is looked at
+) -> Both:
+    """Every pair of the domain, in the first words of its two expressions."""
+    said = {name: ways.plain.being[0] for name, ways in world.words.expressions.items()}
+    still = batched(generator.synthesis, w)
+    start = attributes(still)[1]
+    found = []
+    for number, pair in enumerate(world.words.pairs, start=world.count):
+        text = " and ".join(said[name] for name in pair)
+        end = motion.trajectory(w, [f"The person is {text}"] * len(w), still, frames, seed=0,
+                                clip=clip)[:, -1]
+        which = torch.tensor([number, 0])
+        wanted = world.with_expression(start[:1].expand(2, -1), which)
+        want = world.changed(wanted[1:], wanted[:1]).expand(len(w), -1)
+        change = world.changed(start, attributes(generator.synthesis(end))[1])
+        found.append((progress(change, want).mean(), direction(change, want).mean()))
+    return Both(*(float(torch.stack(one).mean()) for one in zip(*found, strict=True)))
 
 
 class Verdicts(NamedTuple):

@@ -31,6 +31,7 @@ BARS = {
     "motion.tint": 8.0,                     # at most
     "motion.tears": 0.05,                   # at most
     "motion.phrases": 0.95,
+    "motion.asked": 0.95,
     "motion.unknown": 0.05,                 # at most
     "motion.foreign": 0.90,
 }

@@ -9,7 +9,7 @@ from ..drawn.captions import Words, sentences, taught
 from ..drawn.parameters import category
 from . import parameters
 from .parameters import EXPRESSION_NAMES, INDEX
-from .phrases import PHRASES
+from .phrases import ASKED, PHRASES
 
 SUBJECTS = (
     "the person", "the cartoon person", "a person", "someone", "a cartoon face", "the face",
@@ -185,6 +185,7 @@ def zero_shot(
 WORDS = Words(
     subjects=SUBJECTS,
     expressions=PHRASES,
+    asked=ASKED,
     pairs=parameters.PAIRS,
     attributes=PARTS,
     said={"hair": 0.3, "glasses": 0.25, "age": 0.15, "backdrop": 0.3},

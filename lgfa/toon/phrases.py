@@ -19,20 +19,29 @@ from .parameters import EXPRESSION_NAMES
 FOLDER = Path(__file__).parent / "words"
 
 
-def read(
+def lists(
     path: Path,                             # lines, a [heading] before each list
-) -> Ways:
-    """The phrasings of one expression."""
-    lists: dict[str, list[str]] = {}
+) -> dict[str, tuple[str, ...]]:
+    """Heading -> phrases."""
+    found: dict[str, list[str]] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
-        if line.startswith("["):
-            phrases = lists.setdefault(line.strip("[]"), [])
+        if line.startswith("[") and line.endswith("]"):
+            phrases = found.setdefault(line[1:-1], [])
         elif line.strip():
             phrases.append(line.strip())
-    plain, wider = (Phrases(*(tuple(lists[kind + form]) for form in Phrases._fields))
+    return {heading: tuple(phrases) for heading, phrases in found.items()}
+
+
+def ways(name: str) -> Ways:
+    """The phrasings of one expression."""
+    of = lists(FOLDER / f"{name.replace(' ', '_')}.txt")
+    plain, wider = (Phrases(*(of[kind + form] for form in Phrases._fields))
                     for kind in ("", "wider "))
     return Ways(plain, wider)
 
 
 #: expression -> its phrasings, in the order of the expressions' numbers
-PHRASES = {name: read(FOLDER / f"{name.replace(' ', '_')}.txt") for name in EXPRESSION_NAMES}
+PHRASES = {name: ways(name) for name in EXPRESSION_NAMES}
+
+#: expression -> sentences by another hand, written without a look at the phrasings
+ASKED = lists(FOLDER / "asked.txt")

@@ -35,6 +35,13 @@ def test_a_phrase_means_one_expression() -> None:
             assert phrase == phrase.strip() and "  " not in phrase and phrase[-1] not in ".,"
 
 
+def test_sentences_by_another_hand_ask_for_every_expression() -> None:
+    asked = captions.WORDS.asked
+    assert tuple(asked) == parameters.EXPRESSION_NAMES
+    every = [text.casefold() for texts in asked.values() for text in texts]
+    assert len(set(every)) == len(every) > 400 and min(map(len, asked.values())) > 24
+
+
 def test_held_out_sentences_are_never_drawn() -> None:
     captioner = Captioner(captions.WORDS, torch.Generator().manual_seed(0))
     drawn = {captioner.expression(i).casefold() for i in range(66) for _ in range(100)}
