@@ -9,7 +9,7 @@ What is regressed before the drawing, `Features`, is in codes.py beside.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,33 +44,35 @@ class Lesson:
 
 def train_generator(
     features: Features,
-    small: Generator,                       # fresh, of half the resolution
-    large: Generator,                       # fresh; learns in place
+    chain: Sequence[Generator],             # fresh, each of twice the resolution of the one before;
+    #                                         the last learns in place
     importance: Callable[[int], Tensor],    # R -> what counts more in a picture [1, 1, R, R]
-    lessons: tuple[Lesson, Lesson, Lesson, Lesson],     # small, large, large with strays, mapping
+    lessons: Sequence[Lesson],              # one for each of the chain, then with strays, mapping
     blend: float,                           # share of the weights that were taught on strays
     seed: int,                              # of the centre of truncation
     folder: Path,                           # of checkpoints; an interrupted training goes on
     device: str = "cpu",
 ) -> Trained:
-    """Generator: half the resolution first, then all of it, then z -> w."""
-    half_size, full_size, straying, mapping = lessons
-    soften(small)
-    soften(large)
-    done = [draw(half_size, _on(small, device), features, importance, folder, device)]
-    grow(small, large)
-    done.append(draw(full_size, _on(large, device), features, importance, folder, device))
-    sharp = {name: value.clone() for name, value in large.synthesis.state_dict().items()}
-    done.append(draw(straying, large, features, importance, folder, device))
+    """Generator: low resolutions first, each grown from the one before, then z -> w."""
+    *drawing, straying, mapping = lessons
+    done, last = [], None
+    for lesson, network in zip(drawing, chain, strict=True):
+        soften(network)
+        if last is not None:
+            grow(last, network)
+        done.append(draw(lesson, _on(network, device), features, importance, folder, device))
+        last = network
+    sharp = {name: value.clone() for name, value in last.synthesis.state_dict().items()}
+    done.append(draw(straying, last, features, importance, folder, device))
 
     # the mean of both lessons is better at the first than either: 0.07 dB for the toons
-    tough = large.synthesis.state_dict()
-    large.synthesis.load_state_dict(
+    tough = last.synthesis.state_dict()
+    last.synthesis.load_state_dict(
         {name: value.lerp(tough[name], blend) for name, value in sharp.items()})
-    recentre(large)
-    done.append(map_codes(mapping, large, features, folder, device))
-    settle(large, CENTRES, seed)
-    return Trained(large.eval(), sum(one.minutes for one in done))
+    recentre(last)
+    done.append(map_codes(mapping, last, features, folder, device))
+    settle(last, CENTRES, seed)
+    return Trained(last.eval(), sum(one.minutes for one in done))
 
 
 def _on(network: Generator, device: str) -> Generator:

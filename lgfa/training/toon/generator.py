@@ -15,22 +15,23 @@ from ..drawn.generator import Lesson, train_generator
 from ..drawn.workshop import Workshop
 from ..loop import Trained
 
-RESOLUTION = 128
-SEED = 21                                   # of the faces, four in a row
+RESOLUTIONS = (64, 128, 256)                # each grown from the one before
+SEED = 21                                   # of the faces, six in a row
 FEATURES_SEED = 11
 WEIGHTS_SEED = 1
-CHANNELS = (128, 128, 128, 80, 40, 20)      # feature maps at 4, 8, .. 128 px
+CHANNELS = (128, 128, 128, 128, 64, 32, 16)     # feature maps at 4, 8, .. 256 px
 BLEND = 0.7                                 # share of the weights taught on strays
 LESSONS = (
     Lesson("draw64", 2400, 32, 1e-2, SEED),
     Lesson("draw128", 9000, 16, 4e-3, SEED + 1),
-    Lesson("stray128", 900, 16, 2e-3, SEED + 4, stray=0.375),
+    Lesson("draw256", 5000, 16, 4e-3, SEED + 5),
+    Lesson("stray256", 900, 16, 2e-3, SEED + 4, stray=0.375),
     Lesson("mapping", 3000, 1024, 5e-3, SEED + 2),
 )
 DERIVED = slice(52, 64)                     # columns of `describe`, see Features
 
 
-def config(resolution: int = RESOLUTION) -> GeneratorConfig:
+def config(resolution: int = RESOLUTIONS[-1]) -> GeneratorConfig:
     """Settings of the generator, or of one of a lower resolution that becomes it."""
     levels = resolution.bit_length() - 2
     return GeneratorConfig(resolution, CHANNELS[:levels], mapping_layers=3,
@@ -79,8 +80,8 @@ def importance(
 
 
 def train(shop: Workshop) -> Trained:
-    """64 px first, then 128 px, then z -> w."""
+    """64 px first, then 128 px, then 256 px, then z -> w."""
     with fresh_weights(WEIGHTS_SEED):
-        small, large = Generator(config(RESOLUTION // 2)), Generator(config())
-    return train_generator(features(), small, large, importance, shop.shortened(LESSONS), BLEND,
-                           SEED + 3, shop.folder, shop.device)
+        chain = [Generator(config(resolution)) for resolution in RESOLUTIONS]
+    return train_generator(features(), chain, importance, shop.shortened(LESSONS), BLEND, SEED + 3,
+                           shop.folder, shop.device)

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from dots import DOTS
 from torch import nn
 
+from lgfa.config import GeneratorConfig
 from lgfa.frames.stylegan2 import Generator
 from lgfa.nn.random import fresh_weights
 from lgfa.toon import sampling
@@ -138,3 +140,35 @@ def test_the_mapping_begins_near_the_codes(features) -> None:
     with torch.no_grad():
         error = (network.mapping(z)[:, 0] - target).square().mean()
     assert 1 - error / target.var(0).mean() > 0.9
+
+
+# ---- all of it
+
+CHAIN = (
+    Lesson("draw8", 160, 16, 2e-2, 1), Lesson("draw16", 60, 16, 1e-2, 2),
+    Lesson("draw32", 30, 16, 1e-2, 3), Lesson("stray32", 10, 16, 5e-3, 4, stray=0.25),
+    Lesson("mapping", 60, 256, 5e-3, 5),
+)
+
+
+def of_dots(folder: Path) -> Generator:
+    """A generator of dots of 32 px, by the code that trains the toons'."""
+    with fresh_weights(1):
+        chain = [Generator(GeneratorConfig(side, (16, 16, 16, 8)[:levels], 16, 32,
+                                           mapping_layers=3, mapping_lr_multiplier=1.0))
+                 for levels, side in enumerate((8, 16, 32), 2)]
+    features = Features(DOTS, lambda params: params[:, list(DOTS.live)],
+                        slice(len(DOTS.live), None), 3, w_dim=32)
+    return lessons.train_generator(features, chain, lambda side: torch.ones(1, 1, side, side),
+                                   CHAIN, 0.7, 6, folder).network
+
+
+def test_a_chain_of_resolutions_draws_what_z_says(tmp_path: Path) -> None:
+    network = of_dots(tmp_path)
+    assert {path.stem for path in tmp_path.iterdir()} == {lesson.name for lesson in CHAIN}
+    assert network.resolution == 32 and not network.training
+    z = torch.randn(64, DOTS.z_dim, generator=torch.Generator().manual_seed(99))
+    truth = DOTS.draw(DOTS.params_from_z(z), 32)
+    with torch.no_grad():
+        error = (network.synthesis(network.mapping(z)) - truth).square().mean()
+    assert error < 0.4 * (truth - truth.mean(0)).square().mean()

@@ -4,6 +4,7 @@ The trainings themselves are tested in tests/training/drawn.
 """
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,13 @@ def test_seeds_differ_and_are_below_those_of_measuring() -> None:
     seeds = [*judges.SEEDS.values(), clip.SEED, clip.SEED + 1, encoder.SEED, encoder.SEED + 1,
              motion.SEED, generator.SEED + 3, *(lesson.seed for lesson in generator.LESSONS)]
     assert len(set(seeds)) == len(seeds) and max(seeds) < 10_000
+
+
+def test_the_generator_grows_from_one_lesson_to_the_next() -> None:
+    sides = generator.RESOLUTIONS
+    assert all(large == 2 * small for small, large in itertools.pairwise(sides))
+    names = [lesson.name for lesson in generator.LESSONS]
+    assert names == [*(f"draw{side}" for side in sides), f"stray{sides[-1]}", "mapping"]
 
 
 def test_what_is_shipped_has_these_settings() -> None:
