@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..drawn.world import World
@@ -120,22 +121,25 @@ def generator_lines(
     """Drawing against the renderer, and expressions dialled in z."""
     world, rng = report.world, report.rng(1)
 
-    def quality(z: Tensor) -> tuple[Tensor, Tensor]:
+    def quality(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         truth = batched(lambda params: world.draw(params, generator.resolution),
                         world.params_from_z(z))
-        image = batched(lambda v: generator.synthesis(generator.mapping(v)), z)
-        return decibel(image, truth), image
+        image = batched(lambda v: generator.synthesis(generator.mapping(v)), z).clamp(-1, 1)
+        halved = decibel(F.avg_pool2d(image, 2), F.avg_pool2d(truth, 2))
+        return decibel(image, truth), halved, image
 
     # faces as in training (two thirds named expressions), random z alone, named ones alone
-    mixed, _ = quality(world.z_from_params(world.faces(n, rng), rng))
-    wild, _ = quality(torch.randn(n, world.z_dim, generator=rng))
+    mixed, halved, _ = quality(world.z_from_params(world.faces(n, rng), rng))
+    wild, *_ = quality(torch.randn(n, world.z_dim, generator=rng))
     which = torch.arange(n) % world.count
     people = world.with_expression(world.people(n, rng), which)
-    named, image = quality(world.z_from_params(people, rng))
+    named, _, image = quality(world.z_from_params(people, rng))
     seen = batched(lambda x: attributes(x)[0], image).argmax(1)
     hits = (seen == which).float().mean()
     return [
         report.line("generator", "db", f"dB against the renderer, {n} unseen faces", mixed.mean()),
+        report.line("generator", "halved",
+                    f"  both reduced to {generator.resolution // 2} px by averages", halved.mean()),
         report.line("generator", "random", f"  of {n} random z", wild.mean()),
         report.line("generator", "named", f"  of {n} full named expressions", named.mean()),
         report.line("generator", "dialled",

@@ -55,20 +55,21 @@ def test_clip_reads_faces(load):
 
 
 def test_generator_draws(load):
-    found = figures(bundled.generator_lines(REPORT, load("generator"), load("attributes"), 56))
-    assert found["dB against the renderer"] > 26.5
-    assert found["expression dialled in z is recognised"] > 0.9
+    found = figures(bundled.generator_lines(REPORT, load("generator"), load("attributes"), 28))
+    assert found["dB against the renderer"] > 27
+    assert found["both reduced to 128 px by averages"] > 29
+    assert found["expression dialled in z is recognised"] > 0.95
 
 
 def test_encoder_keeps_the_face(load):
     networks = [load(k) for k in ("encoder", "generator", "identity", "attributes")]
-    lines = bundled.encoder_lines(REPORT, *networks, n=56)
-    assert lines[0].value > 21 and lines[1].value > 0.85
+    lines = bundled.encoder_lines(REPORT, *networks, n=28)
+    assert lines[0].value > 23.5 and lines[1].value > 0.85
 
 
 def test_sentences_move_the_face(load):
     networks = [load(k) for k in ("motion", "generator", "clip", "attributes", "identity")]
-    lines = bundled.motion_lines(REPORT, *networks, people=3, frames=6, details=False)
+    lines = bundled.motion_lines(REPORT, *networks, people=3, frames=4, details=False)
     found = figures(lines)
     assert found["recognised"] > 0.6
     assert found["identity distance of the last frame / that of two people"] < 0.2
