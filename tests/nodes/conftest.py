@@ -85,7 +85,7 @@ def tiny_domain(session_run: Any, tiny_models: Path) -> tuple:
 
 @pytest.fixture(scope="session")
 def face(session_run: Any, domain: tuple) -> torch.Tensor:
-    """IMAGE [1, 128, 128, 3] of a toon face."""
+    """IMAGE [1, 256, 256, 3] of a toon face."""
     return session_run("LGFA_SampleFace", generator=domain[0], seed=7)[1]
 
 

@@ -43,7 +43,7 @@ def test_an_image_is_inverted_and_lines_follow_each_other(run, animator, face):
 
 def test_a_batch_of_images_gives_a_clip_each(run, face):
     images, _ = run("LGFA_AnimateFace", image=face.expand(2, -1, -1, -1), frames=2)
-    assert images.shape == (4, 128, 128, 3)
+    assert images.shape == (4, 256, 256, 3)
     assert torch.allclose(images[0], images[2], atol=1e-5)
     assert (images[1] - images[3]).abs().mean() < 0.02          # performed with the next seed
 

@@ -19,7 +19,7 @@ def test_invert_face_equals_the_animator(run, domain, face):
 
 def test_invert_batch_of_any_size_and_alpha(run, domain, face):
     many = torch.cat([face] * 9)
-    many = torch.cat([many, torch.ones(9, 128, 128, 1)], dim=-1)
+    many = torch.cat([many, torch.ones_like(many[..., :1])], dim=-1)
     many = torch.nn.functional.pad(many, (0, 0, 8, 8))
     kept = many.clone()
     latent, again = run("LGFA_InvertFace", encoder=domain[1], generator=domain[0], image=many)
@@ -28,8 +28,8 @@ def test_invert_batch_of_any_size_and_alpha(run, domain, face):
 
 
 def test_unlike_inversion_is_logged(run, domain, face, caplog):
-    noise = torch.rand(1, 128, 128, 3, generator=torch.Generator().manual_seed(0)).round()
-    blocks = noise[:, ::32, ::32].repeat_interleave(32, 1).repeat_interleave(32, 2)
+    noise = torch.rand(1, 4, 4, 3, generator=torch.Generator().manual_seed(0)).round()
+    blocks = noise.repeat_interleave(64, 1).repeat_interleave(64, 2)
     run("LGFA_InvertFace", encoder=domain[1], generator=domain[0], image=torch.cat([face, blocks]))
     assert [one.getMessage() for one in caplog.records
             if "unlike the image 2 of 2" in one.getMessage()]
@@ -43,7 +43,7 @@ def test_encoder_of_another_generator(run, domain, tiny_domain, face):
 def test_sampled_faces_follow_their_seeds(run, domain, progress):
     latent, image = run("LGFA_SampleFace", generator=domain[0], batch_size=3, seed=5)
     one, alone = run("LGFA_SampleFace", generator=domain[0], seed=6)
-    assert latent.w.shape[0] == 3 and image.shape == (3, 128, 128, 3) and not latent.is_image
+    assert latent.w.shape[0] == 3 and image.shape == (3, 256, 256, 3) and not latent.is_image
     assert torch.allclose(latent.w[1], one.w[0], atol=1e-5)
     assert torch.allclose(image[1], alone[0], atol=1e-4)
     assert (image[0] - image[2]).abs().mean() > 0.01
@@ -140,11 +140,14 @@ def test_latents_in_the_input_folder(run, comfy_home):
     assert torch.equal(latent.w, w[-1:]) and path.texts == ("hello",)
 
 
-def test_bundled_latents_come_first(run):
+def test_bundled_latents_come_first(run, domain):
     first = run.classes["LGFA_LoadLatents"].define_schema().inputs[0].options[0]
     assert first == "toon_face (bundled)"
     latent, path = run("LGFA_LoadLatents", file=first)
-    assert latent.w.shape == path.w[0].shape == (1, 12, 512)
+    assert torch.equal(latent.w, path.w[0])
+    # it is a face of the bundled generator
+    again, _ = run("LGFA_SampleFace", generator=domain[0], seed=latent.info["seed"])
+    assert torch.allclose(latent.w, again.w, atol=1e-4)
     assert "there is no file" in run.validate("LGFA_LoadLatents", file="gone (bundled)")
     assert "is no .safetensors file in" in run.validate(
         "LGFA_LoadLatents", file="../../models/toon/clip (bundled)")

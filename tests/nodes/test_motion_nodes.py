@@ -34,7 +34,7 @@ def staged(run, domain, still, lines="smiling", frames=6, seed=0, **shape):
 def test_stages_are_the_animator_bit_for_bit(run, domain, animator, still, frames, seed):
     path = staged(run, domain, still, frames=frames, seed=seed)
     own = animator.trajectory(animator.sample(7), "The person is smiling", frames, seed)
-    assert path.w.shape == (1, frames, 12, 512) and path.w.dtype == torch.float32
+    assert path.w.shape == (1, frames, 14, 512) and path.w.dtype == torch.float32
     assert torch.equal(path.w[0], own) and torch.equal(path.w[0, 0], still.w[0])
     assert path.texts == ("The person is smiling",)
 
@@ -221,7 +221,7 @@ def test_trajectories_beyond_the_memory_are_refused(run, domain, still, monkeypa
 
     monkeypatch.setattr(comfy.model_management, "get_free_memory", lambda *_: 10**9)
     words = text(run, domain, "smiling")
-    said = "trajectories of 1 x 100000 frames need 9.8 GB of memory, and 1.0 GB are free: ask for"
+    said = "trajectories of 1 x 100000 frames need 11.5 GB of memory, and 1.0 GB are free: ask for"
     with pytest.raises(ValueError, match=said):
         run("LGFA_RecurrentMotion", motion=domain[3], text=words, frames=100_000)
     with pytest.raises(ValueError, match=said):

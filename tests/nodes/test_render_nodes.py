@@ -50,7 +50,7 @@ def test_frames_are_the_librarys(run, domain):
     animator = lgfa.Animator.from_pretrained("toon", device="cpu", parts=("generator", "motion"))
     clip = animator.animate(animator.sample(7), "The person is smiling", frames=3, chunk=2)
     assert torch.equal(path.w[0], clip.latents)
-    assert images.shape == (3, 128, 128, 3) and images.dtype == torch.float32
+    assert images.shape == (3, 256, 256, 3) and images.dtype == torch.float32
     assert (images - clip.frames).abs().max() < 1e-5
     assert (images[:1] - image).abs().max() < 1e-4          # frame 1 is the still
     assert (images[2] - images[0]).abs().max() > 0.1        # .. and the last one is not
@@ -124,15 +124,15 @@ def test_chunks_are_halved_when_memory_runs_out(run, tiny_domain, paths, out_of_
 def test_absurd_sizes_are_refused_before_anything_is_allocated(
     run, pack, tiny_domain, domain, monkeypatch,
 ):
-    w = torch.zeros(1, 1, 12, 512).expand(1, 100_000, -1, -1)
+    w = torch.zeros(1, 1, 14, 512).expand(1, 25_000, -1, -1)
     path = pack.nodes.sockets.Path(w)
     import comfy.model_management
 
     monkeypatch.setattr(comfy.model_management, "get_free_memory", lambda *_: 2 * 10**9)
-    with pytest.raises(ValueError, match="100000 frames of 128 x 128 px need 19.7 GB of memory, "
+    with pytest.raises(ValueError, match="25000 frames of 256 x 256 px need 19.7 GB of memory, "
                                          "and 2.0 GB are free: render fewer frames"):
         run("LGFA_RenderAnimation", generator=domain[0], trajectory=path)
-    with pytest.raises(ValueError, match="1 frames of 12800000 x 128 px need 19.7 GB"):
+    with pytest.raises(ValueError, match="1 frames of 6400000 x 256 px need 19.7 GB"):
         run("LGFA_RenderAnimation", generator=domain[0], layout="side by side",
             trajectory=pack.nodes.sockets.Path(w.transpose(0, 1)))
 
@@ -167,7 +167,7 @@ def test_cancel_ends_within_a_chunk(run, tiny_domain, paths, progress):
 
 
 def test_trajectories_of_another_generator_are_refused(run, domain, paths):
-    with pytest.raises(ValueError, match="generator reads 12 layers of 512 numbers for 128 px"):
+    with pytest.raises(ValueError, match="generator reads 14 layers of 512 numbers for 256 px"):
         run("LGFA_RenderAnimation", generator=domain[0], trajectory=paths)
 
 
