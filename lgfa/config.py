@@ -400,7 +400,8 @@ def check_codes(what: str, codes: Any, reader: Any, whose: str = "the generator"
 
 
 def _strangers(made: str, whose: str, reader: Any) -> LGFAError:
-    return LGFAError(f"{made}, but {whose} reads {_layers(reader)}: they do not belong together.")
+    return LGFAError(f"{made}, but {whose} reads {_layers(reader)}: they do not belong together; "
+                     "load what was made for the same generator, or make it anew.")
 
 
 def _layers(part: Any) -> str:

@@ -93,7 +93,8 @@ def test_codes_of_another_generator(shape: tuple[int, ...]) -> None:
     with pytest.raises(LGFAError) as told:
         config.check_codes("the latents", torch.zeros(shape), GENERATOR)
     assert str(told.value) == (f"the latents are of the shape {[*shape]}, but the generator reads "
-                               "10 layers of 24 numbers for 64 px: they do not belong together.")
+                               "10 layers of 24 numbers for 64 px: they do not belong together; "
+                               "load what was made for the same generator, or make it anew.")
 
 
 def test_codes_that_fit() -> None:

@@ -206,6 +206,20 @@ def test_networks_that_do_not_belong_together(run, domain, tiny_domain, still):
         run("LGFA_MotionMapper", motion=domain[3], motion_code=codes, latent=tiny_still)
 
 
+def test_a_still_of_a_smaller_generator(run, domain, comfy_home):
+    """What was stored for toon faces of 128 px is refused by those of 256 px, in one sentence."""
+    from lgfa.formats.latents import save_latents
+
+    save_latents(comfy_home.input / "smaller.safetensors", torch.zeros(1, 12, 512), kind="stills")
+    stored, path = run("LGFA_LoadLatents", file="smaller.safetensors")
+    reads = "reads 14 layers of 512 numbers for 256 px: they do not belong together; load what"
+    with pytest.raises(ValueError, match=f"the motion model {reads}"):
+        run("LGFA_ChainExpressions", motion=domain[3], latent=stored,
+            text=text(run, domain, "smiling"))
+    with pytest.raises(ValueError, match=rf"shape .1, 12, 512., but the generator {reads}"):
+        run("LGFA_RenderAnimation", generator=domain[0], trajectory=path)
+
+
 def test_settings_that_no_clip_can_have(run, domain, still):
     words = text(run, domain, "smiling\ncrying")
     with pytest.raises(ValueError, match="4 frames are too few to hold 2 expressions"):
