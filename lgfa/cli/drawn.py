@@ -83,7 +83,7 @@ def parser(command: Command) -> argparse.ArgumentParser:
     one.add_argument("out", type=Path, help="picture to write, e.g. sheet.png")
     one.add_argument("--people", type=arguments.whole(1, 100), default=4)
     one.add_argument("--seed", type=arguments.seed, default=0, help=arguments.SEEDS)
-    one.add_argument("--resolution", type=arguments.whole(16, 512), default=128)
+    one.add_argument("--resolution", type=arguments.whole(16, 512), default=256)
     one.add_argument("--generator", action="store_true",
                      help="under each drawing the generator's, from z")
 

@@ -19,6 +19,7 @@ from ..methods.baselines import Parts
 from ..methods.method import Prompt
 from ..metrics import registry
 from ..metrics.registry import Eyes, Shown
+from ..metrics.toon_truth import RESOLUTION
 from ..motion.understanding import refuse_unknown
 from ..version import __version__
 from . import contenders, plan, records
@@ -224,7 +225,7 @@ class Evaluation:
 
     def _reference(self) -> dict[str, torch.Tensor]:
         """Features of the renderer's drawings and videos of unseen people; drawn once."""
-        file = self.work / f"reference-{self.options.drawings}.safetensors"
+        file = self.work / f"reference-{self.options.drawings}-{RESOLUTION}px.safetensors"
         found = records.load(file)
         if found is not None:
             return found[1]

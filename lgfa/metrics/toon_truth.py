@@ -18,7 +18,7 @@ from .changes import patch_colours
 from .metric import batched
 
 SEED = 79_000               # of everything drawn for measuring; trainings use seeds below 10,000
-RESOLUTION = 128            # of drawings
+RESOLUTION = 256            # of drawings, as the generator's
 
 # centres of squares, -1 (left, top) .. 1, that no expression changes, hair and ears of any length
 PATCHES = {

@@ -23,7 +23,7 @@ FRECKLES = ((0.27, 0.25), (0.34, 0.29), (0.41, 0.245), (0.34, 0.22))
 def render(
     params: Tensor,                         # [B, K], columns as in parameters.PARAMETERS, values
     #                                         inside their ranges
-    resolution: int = 128,                  # R
+    resolution: int = 256,                  # R
     plain: float | None = None,             # a grey 0..1 in the backdrop's place, to cut faces out
 ) -> Tensor:
     """Draws a batch of faces: [B, 3, R, R], float32, -1..1, RGB. ValueError for other tables."""

@@ -42,9 +42,10 @@ def test_strange_names_are_refused():
 def test_the_single_face_is_inverted_well():
     from lgfa.formats.loading import load_encoder, load_generator
 
+    generator = load_generator("toon")
     x = torch.nn.functional.interpolate(
-        examples.load("lgfa_toon_face")[0].movedim(-1, 1) * 2 - 1, (128, 128), mode="bicubic",
-        antialias=True)
+        examples.load("lgfa_toon_face")[0].movedim(-1, 1) * 2 - 1, (generator.resolution,) * 2,
+        mode="bicubic", antialias=True)
     with torch.no_grad():
-        again = load_generator("toon").synthesis(load_encoder("toon")(x)).clamp(-1, 1)
+        again = generator.synthesis(load_encoder("toon")(x)).clamp(-1, 1)
     assert -10 * torch.log10((again - x).square().mean() / 4) > 21
