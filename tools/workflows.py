@@ -323,15 +323,15 @@ def beside_other_tools(sheet: Sheet) -> None:
     sheet.group("3  Blend, loop, join, render", [both, back, joined, frames], "blue")
 
     larger = sheet.node("ImageScaleBy", COLUMN[4], 0, image=frames["images"],
-                        upscale_method="lanczos", scale_by=2.0)
+                        upscale_method="lanczos", scale_by=1.5)
     backdrop = sheet.node("LoadImage", COLUMN[4], larger.below, 320, 326, image="example.png")
     fitted = sheet.node("ImageScale", COLUMN[4], backdrop.below, image=backdrop["IMAGE"],
-                        upscale_method="lanczos", width=512, height=512, crop="center")
+                        upscale_method="lanczos", width=768, height=768, crop="center")
     many = sheet.node("RepeatImageBatch", COLUMN[4], fitted.below, image=fitted[0], amount=27)
     sheet.group("4  ComfyUI's own nodes", [larger, backdrop, fitted, many],
                 "yellow")
     over = sheet.node("ImageCompositeMasked", COLUMN[5], 0, destination=many[0], source=larger[0],
-                      x=236, y=236, resize_source=False)
+                      x=354, y=354, resize_source=False)
     video = sheet.node("CreateVideo", COLUMN[5], over.below, images=over[0], fps=12.0)
     saved = sheet.node("SaveVideo", COLUMN[5], video.below, 320, 430, video=video[0],
                        filename_prefix="video/lgfa_beside")
