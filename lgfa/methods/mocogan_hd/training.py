@@ -44,7 +44,7 @@ SEED = 4100                             # of everything that is drawn here
 
 @dataclass(frozen=True)
 class Settings:
-    """Of one training; the defaults suit a 128 px generator and ten minutes of one CPU core."""
+    """Of one training; the defaults suit the toon generator and one CPU core."""
 
     steps: int = 600
     batch: int = 6                          # clips a step, two of each person
