@@ -8,7 +8,7 @@ from torch import Tensor
 from lgfa.drawn.captions import Phrases, Ways, Words
 from lgfa.drawn.parameters import Parameter, category, limits
 from lgfa.drawn.world import World
-from lgfa.evaluate.bundled import Report
+from lgfa.evaluate.bars import Report
 
 PARAMETERS = (
     Parameter("shade", 0, 1, "gray to white"),

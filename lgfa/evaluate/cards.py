@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import LGFAError, reading
 from ..files import atomic_path
 from ..formats import safetensors_io
-from .bundled import Report
+from .bars import Report
 
 #: what a line of figures must hold
 FIELDS = {"network": str, "what": str, "value": (float, int), "at_most": bool, "met": bool}

@@ -62,14 +62,15 @@ def both(
     clip: CLIP,
     attributes: nn.Module,                  # pictures -> (logits [B, E], parameters [B, K])
     frames: int = 8,                        # T of a clip, of which the last frame is looked at
+    numbers: Sequence[int] | None = None,   # of looks that are pairs; None = every one
 ) -> Both:
-    """Every pair of the domain, in the first words of its two expressions."""
+    """Pairs of the domain, in the first words of their two expressions."""
     said = {name: ways.plain.being[0] for name, ways in world.words.expressions.items()}
     still = batched(generator.synthesis, w)
     start = attributes(still)[1]
     found = []
-    for number, pair in enumerate(world.words.pairs, start=world.count):
-        text = " and ".join(said[name] for name in pair)
+    for number in range(world.count, world.looks) if numbers is None else numbers:
+        text = " and ".join(said[name] for name in world.words.names_of(number))
         end = motion.trajectory(w, [f"The person is {text}"] * len(w), still, frames, seed=0,
                                 clip=clip)[:, -1]
         which = torch.tensor([number, 0])

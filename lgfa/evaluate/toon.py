@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from ..registry import DOMAINS
 from ..toon.world import TOON
-from .bundled import Report
+from .bars import Report
 
 BARS = {
     "attributes.expression": 0.97,
