@@ -112,6 +112,7 @@ class Domain:
     stills: str                             # "module:function" (generator, seeds) -> [N,L,w_dim]
     template: str                           # sentence in which its words were trained
     words: tuple[str, ...]                  # expressions that show it well
+    unheard: tuple[str, ...] = ()           # sentences to show that nothing was trained on
     training: str | None = None             # module with its own ways of training
 
 
@@ -121,6 +122,7 @@ DOMAINS = {
         stills="toon.sampling:still_latents",
         template="The person is {}",
         words=("smiling", "angry", "crying", "surprised", "winking", "sad"),
+        unheard=("the boy can hardly keep his eyes open",),
         training="training.toon.motion",
     ),
 }

@@ -276,7 +276,12 @@ def demo(args: argparse.Namespace) -> None:
     write(paths["smile.webp"], smile, smile.fps)
     clips = [animator.animate(still, text, frames=16, fps=12) for text in texts]
     write(paths["expressions.webp"], _tour(clips), 12)
-    sheet = contact_sheet(clips, texts, title="Frame 1 is the still; the last is the expression.")
+    title = "Frame 1 is the still; the last is the expression."
+    if domain.unheard:
+        title += " Nothing was trained on the last row's sentence."
+        texts += domain.unheard
+        clips += [animator.animate(still, text, frames=16, fps=12) for text in domain.unheard]
+    sheet = contact_sheet(clips, texts, title=title)
     save_picture(paths["contact_sheet.png"], sheet)
 
     titles = ("animation", "expressions", "contact sheet")

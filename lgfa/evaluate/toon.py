@@ -62,15 +62,18 @@ CARDS = {
     ),
     "clip": (
         "An open_clip network (small vision transformer, small text transformer, the standard "
-        "tokenizer) of toon faces and sentences about them.",
-        "Drawn faces and sentences that are true of them; contrastive with several right answers, "
-        "beside a fading lesson in parameters whose head is dropped; then with the generator's "
-        "pictures, good ones to name and spoilt ones that no sentence fits. Seeds 404 and 405.",
+        "tokenizer) of toon faces and plain English about them.",
+        "English first: 210,000 sentences around the 30,000 most frequent words, and captions, "
+        "towards the codes of all-MiniLM-L6-v2, which is not part of it. Then drawn faces and "
+        "sentences that are true of them, contrastive with several right answers and with "
+        "sentences about other things as wrong ones, beside a fading lesson in parameters whose "
+        "head is dropped. Then the generator's pictures, good ones to name and spoilt ones that no "
+        "sentence fits. Seeds 403 to 405.",
     ),
     "generator": (
         "StyleGAN2 of the toon domain: z to w to a face of 256 px.",
-        "Regression to the drawings from known codes: 64 px, then 128 px, then 256 px; then the "
-        "mapping network from z to the codes. Seeds 21 to 26.",
+        "Regression to the drawings: 64 px, then 128 px, then 256 px from known codes, then the "
+        "mapping network from z to the codes. Seeds 21 to 27.",
     ),
     "encoder": (
         "An e4e-style encoder: a picture of a toon face to W+.",
