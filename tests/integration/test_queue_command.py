@@ -96,7 +96,7 @@ def test_a_row_that_takes_too_long_is_interrupted(server: Server, client: Client
                                                   tmp_path: Path) -> None:
     """The server stops at it at once, and the rows behind it run."""
     rows = [{"name": name, "text": "angry", "frames": frames, "seed": 77}
-            for name, frames in (("one", 2), ("endless", 10_000), ("three", 2))]
+            for name, frames in (("one", 2), ("endless", 2_500), ("three", 2))]
     jobs = write_table(tmp_path / "jobs.csv", rows)
     before = set(prompts(client))
     done = run(server, ROOT / "workflows" / "api" / "animate.json", jobs, tmp_path / "out",
