@@ -39,8 +39,11 @@ class Prompts:
         held_out: Sequence[str] = (),       # sentences that mean one of the words and are never
         #                                     drawn: what the model makes of them says how it may
         #                                     judge sentences that it does not know
+        weights: Sequence[float] | None = None,     # how often each word is drawn, in any unit;
+        #                                     None = all alike
     ) -> None:
         self.templates, self.held_out = tuple(templates), tuple(held_out)
+        self.weights = None if weights is None else torch.tensor(weights, dtype=torch.float64)
         self.words = tuple((word,) if isinstance(word, str) else tuple(word) for word in words)
         self._check()
 
@@ -96,7 +99,10 @@ class Prompts:
     ) -> list[str]:
         """`count` sentences that mean different things."""
         self.check_batch(count)
-        chosen = torch.randperm(len(self.words), generator=generator)[:count].tolist()
+        if self.weights is None:
+            chosen = torch.randperm(len(self.words), generator=generator)[:count].tolist()
+        else:
+            chosen = torch.multinomial(self.weights, count, generator=generator).tolist()
         return [self._sentence(self.words[index], generator) for index in chosen]
 
     def check_batch(self, count: int) -> None:
@@ -119,6 +125,10 @@ class Prompts:
         if sum(map(len, self.words)) * len(self.templates) > MOST:
             raise LGFAError(f"there are more than {MOST:,} sentences: give fewer words or "
                             "templates.")
+        if self.weights is not None and (
+                len(self.weights) != len(self.words) or not bool((self.weights > 0).all())):
+            raise LGFAError(f"the prompts need a weight above 0 for each of {len(self.words)} "
+                            f"words, not {self.weights.tolist()}.")
         for sentence in self.held_out:
             check_text(sentence)
         seen: dict[str, int] = {}

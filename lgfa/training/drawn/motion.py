@@ -23,6 +23,7 @@ from ..setup import enlarge
 from ..trainer import Progress, Trainer
 
 SINGLE, PAIR = 60, 40                       # random captions of an expression, of a pair of two
+OFTEN = 4.0                                 # an expression is drawn so much more often than a pair
 
 
 def prompts(
@@ -44,7 +45,8 @@ def prompts(
     held_out = words.held_out()
     taken = {text.casefold() for texts in held_out.values() for text in texts}
     calibrating = [text for texts in held_out.values() for text in texts[::2]]
-    return Prompts([_others(group, taken) for group in groups], ("{}",), calibrating)
+    weights = [OFTEN] * len(held_out) + [1.0] * len(words.pairs)
+    return Prompts([_others(group, taken) for group in groups], ("{}",), calibrating, weights)
 
 
 def _captions(captioner: Captioner, index: int, count: int) -> list[str]:
