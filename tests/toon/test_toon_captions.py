@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import torch
 
+from lgfa import registry
 from lgfa.drawn.captions import Captioner
 from lgfa.toon import captions, parameters, sampling
 from lgfa.training.toon.motion import prompts
@@ -49,6 +50,11 @@ def test_held_out_sentences_are_never_drawn() -> None:
     assert len(held) > 250
     assert not drawn & held
     assert not {s.casefold() for s in prompts().sentences()} & held
+
+
+def test_the_demo_shows_what_nothing_was_trained_on() -> None:
+    held = {text for texts in captions.WORDS.held_out().values() for text in texts}
+    assert registry.DOMAINS["toon"].unheard and set(registry.DOMAINS["toon"].unheard) <= held
 
 
 def test_pairs_show_both() -> None:
