@@ -66,7 +66,10 @@ def test_workflow_runs(name: str, client: Client, seen: Callable, api: Callable,
         only(prompt, "LGFA_TrainMotionModel").update(iterations=4, name="short")
     done = client.run(prompt, 300)
     outputs = {i for i, node in prompt.items() if object_info[node["class_type"]]["output_node"]}
-    assert set(done.outputs) == outputs
+    # what nodes say stands in the history, too, without pictures
+    assert outputs <= set(done.outputs)
+    assert all(set(done.outputs[i]) <= {"understood", "notices"}
+               for i in set(done.outputs) - outputs)
     frames = pictures(client, done, frames_node(prompt))
     assert len(frames) >= 16 and frames.mean() > 0.1 and frames.std((1, 2, 3)).min() > 0.05
     assert name == "train" or np.abs(frames[-1] - frames[0]).max() > 0.02, "nothing moves"

@@ -9,6 +9,7 @@ from lgfa import devices
 from lgfa.embed.clip import CLIP
 from lgfa.errors import LGFAError
 from lgfa.nn import modules
+from lgfa.toon.world import TOON
 from lgfa.training import setup
 from lgfa.training.config import TrainConfig
 from lgfa.training.data import ImageSource, SampleSource
@@ -20,7 +21,7 @@ def test_domains_with_ways_of_their_own():
     toon = setup.own_training("toon")
     assert setup.own_training(None) is None and setup.own_training("dogs") is None
     assert setup.own_prompts(None).words == Prompts().words
-    assert len(setup.own_prompts(toon).words) == 14
+    assert len(setup.own_prompts(toon).words) == TOON.looks
     assert isinstance(setup.samples(None, tiny_generator(), 0.5), SampleSource)
     for settings in (toon.settings(), toon.word_settings()):
         TrainConfig(**setup.special_settings(settings))
