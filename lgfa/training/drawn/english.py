@@ -53,8 +53,10 @@ def missing() -> list[str]:
 
 def how_to() -> str:
     """What is lost without the teacher, and what to do about it."""
+    absent = missing()
+    verb = "is" if len(absent) == 1 else "are"
     return (f"the text tower learns the words of its captions only, and no other English, since "
-            f"{' and '.join(missing())} is not installed: pip install {' '.join(PACKAGES)} "
+            f"{' and '.join(absent)} {verb} not installed: pip install {' '.join(PACKAGES)} "
             f"(for this training; the pack itself needs neither).")
 
 
