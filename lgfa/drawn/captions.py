@@ -87,12 +87,13 @@ class Words:
 
 # ---- sentences of a phrase
 
-WHO = (                                     # subject, its possessive, is it said with -s
-    ("she", "her", True), ("he", "his", True), ("they", "their", False), ("I", "my", False),
-    ("you", "your", False), ("the girl", "her", True), ("the boy", "his", True),
-    ("the woman", "her", True), ("the man", "his", True), ("the person", "their", True),
-    ("a young man", "his", True), ("an old woman", "her", True), ("my friend", "their", True),
-    ("somebody", "their", True), ("the face", "its", True), ("a cartoon character", "their", True),
+WHO = (                                     # subject, its possessive, is it said without -s
+    ("she", "her", False), ("he", "his", False), ("they", "their", True), ("I", "my", True),
+    ("you", "your", True), ("the girl", "her", False), ("the boy", "his", False),
+    ("the woman", "her", False), ("the man", "his", False), ("the person", "their", False),
+    ("a young man", "his", False), ("an old woman", "her", False), ("my friend", "their", False),
+    ("somebody", "their", False), ("the face", "its", False),
+    ("a cartoon character", "their", False),
 )
 FOLK = ("woman", "man", "girl", "boy", "person", "face", "character", "portrait", "lady", "guy")
 
@@ -129,8 +130,8 @@ def sentences(phrases: Phrases) -> list[str]:
     found = []
     for form, listed in phrases._asdict().items():
         for i, phrase in enumerate(listed):
-            subject, own, singular = WHO[(i * 7 + len(found)) % len(WHO)]
-            found.append(says(subject, own, not singular, form, phrase))
+            subject, own, plural = WHO[(i * 7 + len(found)) % len(WHO)]
+            found.append(says(subject, own, plural, form, phrase))
     return found
 
 
@@ -186,8 +187,7 @@ class Captioner:
     def _who(self) -> tuple[str, str, bool]:
         if self.chance(0.4):
             return self.pick(self.words.subjects), self.pick(("her", "his", "their", "the")), False
-        subject, own, singular = self.pick(WHO)
-        return subject, own, not singular
+        return self.pick(WHO)
 
     def _denied(self) -> str:
         """Some expression that the face does not show (any more), in one of the simple ways."""
@@ -196,22 +196,21 @@ class Captioner:
         subject, own, plural = self._who()
         said = phrase.replace("{own}", own)
         be = says(subject, own, plural, "being", "")
-        do = "do" if plural else "does"
+        do, bare = "do" if plural else "does", re.sub("^(an?|the) ", "", said)
         if form == "being":
             ways = ["{be}not {said}", "{be}no longer {said}", "not {said}", "never {said}",
                     "{be}not {said} any more", "not {said}, calm", "no longer {said}"]
             if said.partition(" ")[0].endswith("ing"):
                 ways += ["{who} stop{s} {said}", "stop {said}", "{who} is done {said}"] * 2
         elif form == "having":
-            bare = re.sub("^(an?|the) ", "", said)
             ways = ["{who} without {said}", "no {bare}", "without {said}", "{who} with no {bare}",
                     "{who} {do} not have {said}"]
         else:
             ways = ["{who} {do} not {said}", "do not {said}", "don't {said}", "never {said}",
                     "{who} will not {said}", "{who} {do}n't {said}",
                     "{who} {do} not {said} any more"]
-        return self.pick(ways).format(who=subject, said=said, be=be, do=do, s="" if plural else "s",
-                                      bare=bare if form == "having" else "")
+        return self.pick(ways).format(who=subject, said=said, bare=bare, be=be, do=do,
+                                      s="" if plural else "s")
 
     def _one(self, name: str) -> str:
         if name == next(iter(self._ways)) and self.chance(DENIED):

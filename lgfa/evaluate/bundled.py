@@ -21,8 +21,9 @@ from ..metrics.metric import batched
 from ..motion.foreign import MEASURING
 from ..training.drawn import faces, judges
 from ..training.drawn.clip import zero_shot
+from ..training.prompts import evenly
 from .bars import Line, Report
-from .language import both, evenly, reached, verdicts
+from .language import both, reached, verdicts
 from .moved import Judged, judge
 
 RENDER = 128                                # side of the drawings that other networks look at

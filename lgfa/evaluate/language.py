@@ -14,15 +14,6 @@ from ..metrics.changes import direction, progress
 from ..metrics.metric import batched
 
 
-def evenly(
-    sentences: Sequence[str],
-    most: int,
-) -> list[str]:
-    """At most so many of them, over the whole list."""
-    step = max(1.0, len(sentences) / most)
-    return [sentences[int(i * step)] for i in range(min(len(sentences), most))]
-
-
 @torch.no_grad()
 def reached(
     sentences: Mapping[int, Sequence[str]],     # number of an expression -> what asks for it

@@ -4,11 +4,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from ..embed.sentences import check_text, has_words
 from ..errors import LGFAError, reason
+
+T = TypeVar("T")
 
 LARGEST = 4 * 2**20                 # bytes of a prompt file; a hundred thousand words need less
 MOST = 1_000_000                    # sentences: words with their paraphrases, times templates
@@ -166,3 +169,12 @@ def _text(path: str | Path) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise LGFAError(f"{name} cannot be read as UTF-8 text: save it as UTF-8.") from error
+
+
+def evenly(
+    items: Sequence[T],
+    most: int,
+) -> list[T]:
+    """At most so many of them, over the whole list."""
+    step = max(1.0, len(items) / most)
+    return [items[int(i * step)] for i in range(min(len(items), most))]

@@ -14,7 +14,7 @@ from ..embed.clip import CLIP
 from ..motion.foreign import CALIBRATING
 from ..motion.model import MotionModel
 from ..motion.understanding import MOST_WORDS, Vocabulary, calibrate, similarities
-from .prompts import Prompts
+from .prompts import Prompts, evenly
 
 AT_ONCE = 256               # sentences that are read at a time
 
@@ -63,8 +63,7 @@ def _thinned(prompts: Prompts, word: Sequence[str]) -> list[tuple[int, str]]:
     most = max(1, MOST_WORDS // len(prompts.words))
     said = [(number, sentence) for number, phrase in enumerate(word)
             for sentence in prompts.say(phrase)]
-    step = max(1.0, len(said) / most)
-    return [said[int(i * step)] for i in range(min(len(said), most))]
+    return evenly(said, most)
 
 
 def _codes(model: MotionModel, sentences: Sequence[str], clip: CLIP | None) -> Tensor:

@@ -16,12 +16,6 @@ def networks() -> list[torch.nn.Module]:
     return [formats.load("toon", kind) for kind in ("motion", "generator", "clip", "attributes")]
 
 
-def test_evenly() -> None:
-    texts = [str(i) for i in range(10)]
-    assert language.evenly(texts, 5) == ["0", "2", "4", "6", "8"]
-    assert language.evenly(texts, 100) == texts and language.evenly([], 3) == []
-
-
 def test_a_sentence_reaches_its_own_expression_alone(networks: list[torch.nn.Module]) -> None:
     smiling, crying = (TOON.names.index(name) for name in ("smiling", "crying"))
     w = people_stills(REPORT, networks[1], 3)

@@ -1,11 +1,11 @@
-"""Words that are drawn more often than others."""
+"""Words that are drawn more often than others, and lists that are thinned."""
 from __future__ import annotations
 
 import pytest
 import torch
 
 from lgfa.errors import LGFAError
-from lgfa.training.prompts import Prompts
+from lgfa.training.prompts import Prompts, evenly
 
 
 def test_words_of_more_weight_are_drawn_more_often() -> None:
@@ -21,3 +21,9 @@ def test_words_of_more_weight_are_drawn_more_often() -> None:
 def test_weights_are_one_a_word_and_above_zero(weights: list[float]) -> None:
     with pytest.raises(LGFAError, match="weight above 0 for each of 2 words"):
         Prompts(["a", "b"], weights=weights)
+
+
+def test_evenly() -> None:
+    texts = [str(i) for i in range(10)]
+    assert evenly(texts, 5) == ["0", "2", "4", "6", "8"]
+    assert evenly(texts, 100) == texts and evenly([], 3) == []

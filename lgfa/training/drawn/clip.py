@@ -2,7 +2,7 @@
 true of them, then the generator's pictures."""
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -88,38 +88,31 @@ def agreement(
 
 # ---- other sentences
 
-@dataclass(frozen=True)
-class Learned:
-    """What a text tower has learned of English, so that it is not forgotten."""
-
-    english: English
-    map: nn.Module                          # from CLIP's space to the teacher's; learns on
-
-
 class Others:
-    """Sentences of broad English: such as are about other things than faces, and what all mean."""
+    """Broad English that a text tower has learned: what all of it means, so that it is not
+    forgotten, and such as is about other things than faces."""
 
     def __init__(
         self,
-        clip: CLIP,
-        learned: Learned,
-        rng: torch.Generator,
+        clip: CLIP,                         # whose tokenizer reads it
+        english: English,
+        to_teacher: nn.Module,              # map from CLIP's space to the teacher's; learns on
     ) -> None:
-        self.english, self.map, self.rng = learned.english, learned.map, rng
-        self.tokens = clip.tokenize(self.english.texts).to(torch.int32)
-        codes, own = self.english.codes, self.english.captions
+        self.english, self.map = english, to_teacher
+        self.tokens = clip.tokenize(english.texts).to(torch.int32)
+        codes, own = english.codes, english.captions
         known = codes[-own:][:: max(1, own // 4096)].float()
         nearest = torch.cat([(part.float() @ known.T).amax(1) for part in codes[:-own].split(4096)])
         self.foreign = (nearest < FAR).nonzero()[:, 0]
 
-    def pick(self, n: int) -> Tensor:
+    def pick(self, n: int, rng: torch.Generator) -> Tensor:
         """Tokens of n sentences about other things. [n, context]"""
-        rows = torch.randint(len(self.foreign), (n,), generator=self.rng)
+        rows = torch.randint(len(self.foreign), (n,), generator=rng)
         return self.tokens[self.foreign[rows]].long()
 
-    def recalled(self, clip: CLIP, device: str) -> Tensor:
+    def recalled(self, clip: CLIP, rng: torch.Generator, device: str) -> Tensor:
         """How far what is said of some sentences is from what the teacher says. []"""
-        rows = torch.randint(len(self.tokens), (RECALLED,), generator=self.rng)
+        rows = torch.randint(len(self.tokens), (RECALLED,), generator=rng)
         with half(torch.device(device)):
             said = clip.model.encode_text(self.tokens[rows].long().to(device)).float()
         codes = self.english.codes[rows].float().to(device)
@@ -130,12 +123,13 @@ def _texts(
     clip: CLIP,
     texts: list[str],                       # true sentences
     others: Others | None,                  # .. to which foreign ones are added
+    rng: torch.Generator,
     device: str,
 ) -> Tensor:
     """Unit vectors [B, d], those of foreign sentences last."""
     tokens = clip.tokenize(texts)
     if others is not None:
-        tokens = torch.cat([tokens, others.pick(FOREIGN)])
+        tokens = torch.cat([tokens, others.pick(FOREIGN, rng)])
     with half(torch.device(device)):
         text = clip.model.encode_text(tokens.to(device)).float()
     return F.normalize(text, dim=1)
@@ -165,7 +159,7 @@ def train_clip(
     folder: Path,                           # of checkpoints; an interrupted training goes on
     steps: int,
     seed: int,                              # of the head's weights, pictures and sentences
-    others: Learned | None = None,          # what its text tower has learned before
+    others: Others | None = None,          # what its text tower has learned before
     batch: int = 96,
     device: str = "cpu",
 ) -> Trained:
@@ -177,7 +171,6 @@ def train_clip(
     network.to(device)
     with torch.no_grad():
         clip.model.logit_scale.fill_(2.7)
-    more = None if others is None else Others(clip, others, rng)
 
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:
         seen = faces.faces(world, batch, 64, rng, named=0.9, weakest=0.5, both=BOTH)
@@ -186,15 +179,15 @@ def train_clip(
         with half(torch.device(device)):
             image = clip.model.encode_image(clip.prepare_image(x)).float()
             out = network.head(image)
-        text = _texts(clip, texts, more, device)
+        text = _texts(clip, texts, others, rng, device)
         value = _agreement(clip, F.normalize(image, dim=1), text, true_of.to(device))
         logits, guess = out.float().split(sizes, 1)
         reading, figures = reading_loss(world, logits, guess, seen, (0.7, 3))
         figures = {"contrastive": float(value.detach()), **figures}
         # the lessons of the head fade: what is shipped is the contrastive network
         value = value + (1 - 0.8 * step / steps) * reading
-        if more is not None:
-            recalled = more.recalled(clip, device)
+        if others is not None:
+            recalled = others.recalled(clip, rng, device)
             value, figures["recall"] = value + RECALL * recalled, float(recalled.detach())
         return value, figures
 
@@ -225,7 +218,7 @@ def toughen(
     folder: Path,                           # of checkpoints
     steps: int,
     seed: int,                              # of pictures and sentences
-    others: Learned | None = None,          # what its text tower has learned
+    others: Others | None = None,          # what its text tower has learned
     batch: tuple[int, int, int] = (64, 24, 48),     # drawings, good and bad generator pictures
     device: str = "cpu",
 ) -> Trained:
@@ -238,7 +231,6 @@ def toughen(
     rng = torch.Generator().manual_seed(seed)
     captioner, pictures = Captioner(world.words, rng), Pictures(world, generator, rng)
     drawings, good, bad = batch
-    more = None if others is None else Others(clip, others, rng)
 
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:
         seen = faces.faces(world, drawings + good, 64, rng, named=1.0, weakest=0.7, both=BOTH)
@@ -251,10 +243,10 @@ def toughen(
         x = faces.harder(x, rng, 0.6)
         with half(torch.device(device)):
             image = clip.model.encode_image(clip.prepare_image(x)).float()
-        text = _texts(clip, texts, more, device)
+        text = _texts(clip, texts, others, rng, device)
         value = _agreement(clip, F.normalize(image, dim=1), text, true_of.to(device))
-        if more is not None:
-            value = value + RECALL * more.recalled(clip, device)
+        if others is not None:
+            value = value + RECALL * others.recalled(clip, rng, device)
         return value, {}
 
     return fit("clip_tough", clip, loss, steps, 4e-4, folder, rng, betas=BETAS, weight_decay=0.02,

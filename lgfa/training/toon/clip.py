@@ -12,7 +12,7 @@ from ...embed.clip import CLIP
 from ...nn.random import fresh_weights
 from ...toon.world import TOON
 from ..drawn import english
-from ..drawn.clip import Learned, toughen, train_clip
+from ..drawn.clip import Others, toughen, train_clip
 from ..drawn.workshop import Workshop
 from ..loop import Trained
 
@@ -35,7 +35,7 @@ def config() -> ClipConfig:
         std=(0.5, 0.5, 0.5))
 
 
-def learn_english(shop: Workshop, clip: CLIP) -> tuple[Learned | None, float]:
+def learn_english(shop: Workshop, clip: CLIP) -> tuple[Others | None, float]:
     """The text tower's first lesson, where its teacher is installed, and the minutes it took."""
     if english.missing():
         print(english.how_to(), file=sys.stderr)
@@ -50,7 +50,7 @@ def learn_english(shop: Workshop, clip: CLIP) -> tuple[Learned | None, float]:
                               shop.folder / "english.pt")
     trained, to_teacher = english.learn_english(
         clip, lessons, teacher, shop.folder, shop.steps(STEPS[0]), SEED - 1, shop.device)
-    return Learned(lessons, to_teacher), trained.minutes
+    return Others(clip, lessons, to_teacher), trained.minutes
 
 
 def train(shop: Workshop) -> Trained:
