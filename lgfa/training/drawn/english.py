@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ...embed.clip import CLIP
 from ...files import atomic_path
+from ...nn.random import fresh_weights
 from ..loop import Trained
 from .fit import fit
 
@@ -169,13 +170,14 @@ def learn_english(
     teacher: Teaches,
     folder: Path,                           # of checkpoints
     steps: int,
-    seed: int,
+    seed: int,                              # of the map's weights and the sentences
     device: str = "cpu",
 ) -> tuple[Trained, nn.Module]:
     """The tower, and the map from its space to the teacher's."""
     rng = torch.Generator().manual_seed(seed)
     start_table(clip, teacher)
-    network = _Pupil(clip, english.codes.shape[1]).to(device)
+    with fresh_weights(seed):
+        network = _Pupil(clip, english.codes.shape[1]).to(device)
     tokens = clip.tokenize(english.texts).to(torch.int32)
     table = clip.model.token_embedding.weight
     visual = {id(p) for p in clip.model.visual.parameters()}
